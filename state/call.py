@@ -1,0 +1,134 @@
+"""The call's record, its states and its events (CAMARA click-to-dial vocabulary)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict
+
+
+class CallState(StrEnum):
+    INITIATING = "initiating"
+    CALLING_CALLER = "callingCaller"
+    CALLING_CALLEE = "callingCallee"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    FAILED = "failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (CallState.DISCONNECTED, CallState.FAILED)
+
+
+LIVE_STATES = tuple(state for state in CallState if not state.is_terminal)
+
+
+class DisconnectionReason(StrEnum):
+    HANG_UP = "hangUp"
+    CALLER_BUSY = "callerBusy"
+    CALLER_NO_ANSWER = "callerNoAnswer"
+    CALLER_FAILURE = "callerFailure"
+    CALLER_ABANDON = "callerAbandon"
+    CALLEE_BUSY = "calleeBusy"
+    CALLEE_NO_ANSWER = "calleeNoAnswer"
+    CALLEE_FAILURE = "calleeFailure"
+    OTHER = "other"
+
+
+class RecordingResult(StrEnum):
+    SUCCESS = "success"
+    NO_RECORD = "noRecord"
+    FAIL = "fail"
+
+
+class Call(BaseModel):
+    """One click-to-dial call as Redis holds it; times are UTC, durations whole seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    client_id: str
+    enterprise_id: str
+    caller: str
+    callee: str
+    presented_number: str
+    """The enterprise's number, shown to both parties."""
+    state: CallState = CallState.INITIATING
+    created_at: datetime
+    recording_enabled: bool = False
+    sink: str | None = None
+    sink_token: str | None = None
+    correlator: str | None = None
+
+    engine_id: str | None = None
+    epoch: int = 0
+    """Raised with each change of owner; a transition of an older epoch is refused."""
+
+    connected_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: DisconnectionReason | None = None
+    duration: int | None = None
+    recording_result: RecordingResult | None = None
+    recording_path: str | None = None
+    """Relative to the recording root; set iff recording_result is `success`."""
+
+
+class CallEvent(BaseModel):
+    """One step of a call, as appended to its event stream and to the outbox."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """Stable over every delivery attempt (CloudEvents `id`)."""
+    call_id: str
+    state: CallState
+    at: datetime
+    reason: DisconnectionReason | None = None
+    duration: int | None = None
+    recording_result: RecordingResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A call's next state with what becomes known by it. Immutable: retrying it is safe, its event id is fixed."""
+
+    call_id: str
+    epoch: int
+    event: CallEvent
+    recording_path: str | None = None
+
+    @classmethod
+    def to(
+        cls,
+        state: CallState,
+        *,
+        call_id: str,
+        epoch: int,
+        at: datetime,
+        reason: DisconnectionReason | None = None,
+        duration: int | None = None,
+        recording_result: RecordingResult | None = None,
+        recording_path: str | None = None,
+    ) -> Transition:
+        event = CallEvent(
+            id=str(uuid4()),
+            call_id=call_id,
+            state=state,
+            at=at,
+            reason=reason,
+            duration=duration,
+            recording_result=recording_result,
+        )
+        return cls(call_id=call_id, epoch=epoch, event=event, recording_path=recording_path)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def mask_number(number: str) -> str:
+    """A phone number as logs may show it: country and last two digits."""
+    return f"{number[:3]}…{number[-2:]}"

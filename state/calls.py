@@ -1,0 +1,166 @@
+"""Where calls are kept: creation, transitions, release and look-up."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from redis.asyncio import Redis
+
+from state.call import LIVE_STATES, Call, CallEvent, CallState, Transition
+from state.connection import load_script
+from state.keys import Keys
+
+PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
+    CallState.CALLING_CALLER: (CallState.INITIATING,),
+    CallState.CALLING_CALLEE: (CallState.CALLING_CALLER,),
+    CallState.CONNECTED: (CallState.CALLING_CALLEE,),
+    CallState.DISCONNECTED: LIVE_STATES,
+    CallState.FAILED: tuple(state for state in LIVE_STATES if state is not CallState.CONNECTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    engine_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    call_id: str
+    """The live call between the same two numbers."""
+
+
+class NoRoom:
+    """No engine is up with a free slot."""
+
+
+class TransitionResult(StrEnum):
+    APPLIED = "applied"
+    FENCED = "fenced"
+    """Another owner, or a state this one cannot follow: the caller no longer decides about this call."""
+    UNKNOWN = "unknown"
+
+
+class ReleaseResult(StrEnum):
+    REQUESTED = "requested"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+def _to_hash(call: Call) -> dict[str, str]:
+    return {
+        field: value if isinstance(value, str) else json.dumps(value)
+        for field, value in call.model_dump(mode="json", exclude_none=True).items()
+    }
+
+
+class CallStore:
+    """Call records and their events. Every method may raise one of `state.connection.UNREACHABLE`."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, retention: int, engine_lost_after: float) -> None:
+        """`retention`: seconds an ended call stays; `engine_lost_after`: seconds of an engine's silence."""
+        self._redis = redis
+        self._keys = keys
+        self._retention = retention
+        self._lost_after_ms = int(engine_lost_after * 1000)
+        self._create = load_script(redis, "create_call")
+        self._transition = load_script(redis, "transition")
+        self._release = load_script(redis, "request_release")
+
+    async def create(self, call: Call, first: CallEvent) -> Placed | Duplicate | NoRoom:
+        """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
+        keys = self._keys
+        answer = await self._create(
+            keys=[
+                keys.call(call.id),
+                keys.events(call.id),
+                keys.pair(call.enterprise_id, call.caller, call.callee),
+                keys.engines,
+                keys.outbox(call.id),
+                keys.outbox_due,
+                keys.outbox_wake,
+            ],
+            args=[
+                keys.root,
+                call.id,
+                json.dumps(_to_hash(call)),
+                first.model_dump_json(exclude_none=True),
+                self._lost_after_ms,
+            ],
+        )
+        match answer:
+            case ["placed", engine_id]:
+                return Placed(engine_id)
+            case ["duplicate", call_id]:
+                return Duplicate(call_id)
+            case _:
+                return NoRoom()
+
+    async def get(self, call_id: str) -> Call | None:
+        record = await self._redis.hgetall(self._keys.call(call_id))
+        return Call.model_validate(record) if record else None
+
+    async def events(self, call_id: str) -> list[CallEvent]:
+        """All events so far, in order."""
+        entries = await self._redis.xrange(self._keys.events(call_id))
+        return [CallEvent.model_validate_json(fields["event"]) for _, fields in entries]
+
+    async def transition(self, transition: Transition, *, take_over: bool = False) -> TransitionResult:
+        """Apply a transition atomically; `take_over` fences the owner that the call had until now."""
+        keys, event, call_id = self._keys, transition.event, transition.call_id
+        fields = {"state": event.state.value}
+        at = event.at.isoformat()
+        if event.state is CallState.CONNECTED:
+            fields["connected_at"] = at
+        if event.state.is_terminal:
+            fields["ended_at"] = at
+        if event.reason:
+            fields["reason"] = event.reason.value
+        if event.duration is not None:
+            fields["duration"] = str(event.duration)
+        if event.recording_result:
+            fields["recording_result"] = event.recording_result.value
+        if transition.recording_path:
+            fields["recording_path"] = transition.recording_path
+        answer = await self._transition(
+            keys=[
+                keys.call(call_id),
+                keys.events(call_id),
+                keys.outbox(call_id),
+                keys.outbox_due,
+                keys.outbox_wake,
+                keys.sip(call_id),
+            ],
+            args=[
+                keys.root,
+                call_id,
+                transition.epoch,
+                event.id,
+                event.model_dump_json(exclude_none=True),
+                json.dumps(fields),
+                ",".join(PREDECESSORS[event.state]),
+                self._retention if event.state.is_terminal else "",
+                transition.epoch + take_over,
+            ],
+        )
+        return TransitionResult(answer)
+
+    async def request_release(self, call_id: str) -> ReleaseResult:
+        """Ask the owning engine to end the call."""
+        answer = await self._release(keys=[self._keys.call(call_id)], args=[self._keys.root, call_id])
+        return ReleaseResult(answer)
+
+    async def wait_ended(self, call_id: str, within: float) -> Call | None:
+        """The call's record once it is terminal; None if that takes more than `within` seconds (under 10)."""
+        deadline = time.monotonic() + within
+        last = "0"
+        while (left := deadline - time.monotonic()) > 0:
+            answer = await self._redis.xread({self._keys.events(call_id): last}, block=int(left * 1000) + 1)
+            for _, entries in answer:
+                for last, fields in entries:
+                    if CallEvent.model_validate_json(fields["event"]).state.is_terminal:
+                        return await self.get(call_id)
+        return None

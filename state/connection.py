@@ -1,0 +1,33 @@
+"""Opening Redis: one client per process, patient with a server that restarts."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+"""What a Redis command raises while the server cannot be reached."""
+
+
+def connect(url: str) -> Redis:
+    """A client for a redis://, rediss:// or unix:// URL. Answers are text."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries=3),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        socket_connect_timeout=2,
+        socket_timeout=10,
+        health_check_interval=15,
+    )
+
+
+def load_script(redis: Redis, name: str) -> AsyncScript:
+    """The Lua script `state/scripts/<name>.lua`."""
+    return redis.register_script((files("state") / "scripts" / f"{name}.lua").read_text())

@@ -1,0 +1,71 @@
+"""Every Redis key. All carry the hash tag ``{prefix}``: scripts touch several keys, so on a Redis Cluster they
+share one slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    prefix: str = "dialbridge"
+
+    @property
+    def root(self) -> str:
+        return f"{{{self.prefix}}}:"
+
+    def call(self, call_id: str) -> str:
+        """hash: the call's record."""
+        return f"{self.root}call:{call_id}"
+
+    def events(self, call_id: str) -> str:
+        """stream: the call's events in order."""
+        return f"{self.root}call:{call_id}:events"
+
+    def sip(self, call_id: str) -> str:
+        """stream: the call's SIP messages in order."""
+        return f"{self.root}call:{call_id}:sip"
+
+    def pair(self, enterprise_id: str, caller: str, callee: str) -> str:
+        """string: id of the live call between these two numbers."""
+        return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
+
+    @property
+    def engines(self) -> str:
+        """sorted set: engine ids by their last heartbeat (ms, the Redis server's clock)."""
+        return f"{self.root}engines"
+
+    def engine(self, engine_id: str) -> str:
+        """hash: name, state, capacity, load and resource counts of one engine process."""
+        return f"{self.root}engine:{engine_id}"
+
+    def engine_calls(self, engine_id: str) -> str:
+        """set: ids of the live calls an engine owns; its size is the engine's load."""
+        return f"{self.root}engine:{engine_id}:calls"
+
+    def commands(self, engine_id: str) -> str:
+        """stream: what an engine is asked to do."""
+        return f"{self.root}engine:{engine_id}:commands"
+
+    def outbox(self, call_id: str) -> str:
+        """list: the call's events not delivered yet, oldest first."""
+        return f"{self.root}outbox:{call_id}"
+
+    @property
+    def outbox_due(self) -> str:
+        """sorted set: call ids with undelivered events by the time of the next attempt (ms)."""
+        return f"{self.root}outbox:due"
+
+    @property
+    def outbox_wake(self) -> str:
+        """channel: something became due."""
+        return f"{self.root}outbox:wake"
+
+    def outbox_attempt(self, call_id: str) -> str:
+        """hash: failed attempts at the oldest undelivered event."""
+        return f"{self.root}outbox:{call_id}:attempt"
+
+    @property
+    def assertions(self) -> str:
+        """prefix of strings: client assertions already used (RFC 7523, `jti`)."""
+        return f"{self.root}assertion:"

@@ -1,0 +1,16 @@
+-- The oldest undelivered event of a call was delivered or given up: drop it and make the next one due.
+-- A notifier whose lease was lost settles nothing (the event is no longer the oldest).
+-- KEYS: 1 outbox, 2 outbox due, 3 attempt, 4 wake channel   ARGV: 1 call id, 2 event JSON
+-- Returns how many events are still to be delivered, or -1
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[2] then return -1 end
+redis.call('LPOP', KEYS[1])
+redis.call('DEL', KEYS[3])
+local left = redis.call('LLEN', KEYS[1])
+if left == 0 then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+else
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+  redis.call('PUBLISH', KEYS[4], ARGV[1])
+end
+return left

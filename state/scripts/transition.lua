@@ -1,0 +1,34 @@
+-- Move a call to its next state: compare-and-set on (state, epoch), update the record, append to the event
+-- stream and to the outbox together. A retry of a transition already applied answers 'applied' again.
+-- KEYS: 1 call, 2 events, 3 outbox, 4 outbox due, 5 wake channel, 6 sip trace
+-- ARGV: 1 key root, 2 call id, 3 epoch, 4 event id, 5 event JSON, 6 fields (flat JSON object),
+--       7 states it may come from (comma separated), 8 retention in seconds if terminal, else '', 9 new epoch
+-- Returns 'applied' | 'fenced' | 'unknown'
+local root, call_id = ARGV[1], ARGV[2]
+local current = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'last_event', 'sink', 'engine_id',
+  'enterprise_id', 'caller', 'callee')
+if not current[1] then return 'unknown' end
+if current[3] == ARGV[4] then return 'applied' end
+if current[2] ~= ARGV[3] then return 'fenced' end
+if not string.find(',' .. ARGV[7] .. ',', ',' .. current[1] .. ',', 1, true) then return 'fenced' end
+
+local flat = {'last_event', ARGV[4], 'epoch', ARGV[9]}
+for field, value in pairs(cjson.decode(ARGV[6])) do
+  flat[#flat + 1] = field
+  flat[#flat + 1] = value
+end
+redis.call('HSET', KEYS[1], unpack(flat))
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[5])
+if current[4] then
+  local time = redis.call('TIME')
+  redis.call('RPUSH', KEYS[3], ARGV[5])
+  redis.call('ZADD', KEYS[4], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), call_id)
+  redis.call('PUBLISH', KEYS[5], call_id)
+end
+if ARGV[8] ~= '' then
+  local pair = root .. 'pair:' .. current[6] .. ':' .. current[7] .. ':' .. current[8]
+  if redis.call('GET', pair) == call_id then redis.call('DEL', pair) end
+  redis.call('SREM', root .. 'engine:' .. current[5] .. ':calls', call_id)
+  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[6]}) do redis.call('EXPIRE', key, ARGV[8]) end
+end
+return 'applied'
