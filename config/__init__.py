@@ -6,6 +6,7 @@ from config.settings import (
     EnterpriseSettings,
     RingbackSettings,
     Settings,
+    SipSettings,
     TrunkSettings,
     load_settings,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "EnterpriseSettings",
     "RingbackSettings",
     "Settings",
+    "SipSettings",
     "TrunkSettings",
     "load_settings",
 ]

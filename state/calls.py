@@ -6,11 +6,12 @@ import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from redis.asyncio import Redis
 
 from state.call import LIVE_STATES, Call, CallEvent, CallState, Transition
-from state.connection import load_script
+from state.connection import load_script, stream_entries
 from state.keys import Keys
 
 PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
@@ -105,7 +106,7 @@ class CallStore:
 
     async def events(self, call_id: str) -> list[CallEvent]:
         """All events so far, in order."""
-        entries = await self._redis.xrange(self._keys.events(call_id))
+        entries: Any = await self._redis.xrange(self._keys.events(call_id))
         return [CallEvent.model_validate_json(fields["event"]) for _, fields in entries]
 
     async def transition(self, transition: Transition, *, take_over: bool = False) -> TransitionResult:
@@ -159,8 +160,7 @@ class CallStore:
         last = "0"
         while (left := deadline - time.monotonic()) > 0:
             answer = await self._redis.xread({self._keys.events(call_id): last}, block=int(left * 1000) + 1)
-            for _, entries in answer:
-                for last, fields in entries:
-                    if CallEvent.model_validate_json(fields["event"]).state.is_terminal:
-                        return await self.get(call_id)
+            for last, fields in stream_entries(answer):
+                if CallEvent.model_validate_json(fields["event"]).state.is_terminal:
+                    return await self.get(call_id)
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -26,6 +28,12 @@ def connect(url: str) -> Redis:
         socket_timeout=10,
         health_check_interval=15,
     )
+
+
+def stream_entries(answer: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """The (id, fields) of an XREAD's answer, stream by stream."""
+    for _, entries in answer:
+        yield from entries
 
 
 def load_script(redis: Redis, name: str) -> AsyncScript:

@@ -37,7 +37,7 @@ class EmbeddedRedis:
             raise RuntimeError(f"the embedded Redis server did not start: {error}") from error
 
     def is_running(self) -> bool:
-        return self._server.is_running()
+        return bool(self._server.is_running())
 
     def stop(self) -> None:
         if self._server.is_running():

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from redis.asyncio import Redis
 
 from state.call import Call
-from state.connection import load_script
+from state.connection import load_script, stream_entries
 from state.keys import Keys
 
 
@@ -78,19 +79,19 @@ class EngineRegistry:
             await pipe.execute()
 
     async def read_commands(self, engine_id: str, after: str, block: float) -> tuple[str, list[Command]]:
-        """Commands later than the stream id `after` and the id of the last one; waits `block` seconds at most.
+        """Commands later than stream id `after`, and the id of the last one; waits `block` seconds at most.
 
         What was read before is trimmed: an engine is the only reader of its stream.
         """
         stream = self._keys.commands(engine_id)
         answer = await self._redis.xread({stream: after}, block=int(block * 1000))
         commands: list[Command] = []
-        for _, entries in answer:
-            for after, fields in entries:
-                commands.append(_parse(fields))
+        last = after
+        for last, fields in stream_entries(answer):
+            commands.append(_parse(fields))
         if commands:
-            await self._redis.xtrim(stream, minid=after, approximate=False)
-        return after, commands
+            await self._redis.xtrim(stream, minid=last, approximate=False)
+        return last, commands
 
     async def statuses(self) -> list[EngineStatus]:
         """Engines whose heartbeat is fresh."""
@@ -102,16 +103,18 @@ class EngineRegistry:
 
     async def calls_of(self, engine_id: str) -> set[str]:
         """Ids of the live calls an engine owns."""
-        return set(await self._redis.smembers(self._keys.engine_calls(engine_id)))
+        members: Any = await self._redis.smembers(self._keys.engine_calls(engine_id))
+        return set(members)
 
     async def _ids(self, *, lost: bool) -> list[str]:
         seconds, microseconds = await self._redis.time()
         limit = seconds * 1000 + microseconds // 1000 - self._lost_after_ms
         low, high = ("-inf", f"({limit}") if lost else (str(limit), "+inf")
-        return list(await self._redis.zrangebyscore(self._keys.engines, low, high))
+        ids: Any = await self._redis.zrangebyscore(self._keys.engines, low, high)
+        return list(ids)
 
     async def _status(self, engine_id: str) -> EngineStatus | None:
-        fields: Mapping[str, str] = await self._redis.hgetall(self._keys.engine(engine_id))
+        fields: Any = await self._redis.hgetall(self._keys.engine(engine_id))
         if not fields:
             return None
         return EngineStatus(

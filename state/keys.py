@@ -1,5 +1,5 @@
-"""Every Redis key. All carry the hash tag ``{prefix}``: scripts touch several keys, so on a Redis Cluster they
-share one slot."""
+"""Every Redis key. All carry the hash tag ``{prefix}``: scripts touch several keys, so on a Redis Cluster
+they share one slot."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
@@ -45,5 +45,5 @@ class SipTrace:
             await pipe.execute()
 
     async def read(self, call_id: str) -> list[SipMessage]:
-        entries = await self._redis.xrange(self._keys.sip(call_id))
+        entries: Any = await self._redis.xrange(self._keys.sip(call_id))
         return [SipMessage.model_validate_json(fields["message"]) for _, fields in entries]

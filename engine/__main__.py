@@ -1,0 +1,45 @@
+"""`python -m engine`: one engine process."""
+
+from __future__ import annotations
+
+import sys
+
+import pjsua2 as pj
+import structlog
+
+from config import ConfigurationError, load_settings
+from config.logs import configure_logging
+from engine.worker import Worker
+
+USAGE_ERROR = 2
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return USAGE_ERROR
+    if settings.redis.url is None:
+        print(  # noqa: T201
+            "redis.url is not set: the engine needs the Redis that the api uses; "
+            "`dialbridge serve` starts one of its own",
+            file=sys.stderr,
+        )
+        return USAGE_ERROR
+    configure_logging(settings.log, "engine")
+    try:
+        worker = Worker(settings, settings.redis.url)
+    except pj.Error as error:
+        structlog.get_logger("engine").error(
+            "the SIP stack did not start; is the address free and ours?",
+            address=f"{settings.sip.bind_address}:{settings.sip.port}",
+            error=error.reason or error.title,
+        )
+        return 1
+    worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

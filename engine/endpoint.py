@@ -1,0 +1,133 @@
+"""The pjsua2 endpoint: one per process, touched by one thread."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pjsua2 as pj
+
+from config import SipSettings, TrunkSettings
+from engine.tracing import MESSAGE_LEVEL, PjLog
+
+CLOCK_RATE = 8000
+PTIME = 20
+LEGS_PER_CALL = 2
+SPARE_CALLS = 64
+"""Room for INVITEs that we only refuse."""
+PORTS_PER_CALL = 4
+"""Two legs, ringback, recorder."""
+
+
+class RefusedCall(pj.Call):  # type: ignore[misc]
+    """An INVITE nobody asked for. Dropped after its DISCONNECTED callback has returned."""
+
+    def __init__(self, account: pj.Account, call_id: int) -> None:
+        super().__init__(account, call_id)
+        self.is_over = False
+
+    def refuse(self) -> None:
+        answer = pj.CallOpParam()
+        answer.statusCode = pj.PJSIP_SC_FORBIDDEN
+        self.hangup(answer)
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: ARG002
+        self.is_over = self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED
+
+
+class TrunkAccount(pj.Account):  # type: ignore[misc]
+    """Our side of the trunk: sends calls out, lets none in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refused: list[RefusedCall] = []
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        call = RefusedCall(self, prm.callId)
+        self._refused.append(call)
+        call.refuse()
+
+    def drop_refused(self) -> None:
+        self._refused = [call for call in self._refused if not call.is_over]
+
+
+class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
+    """The SIP stack, its transport, its clock and the trunk's account."""
+
+    def __init__(self, sip: SipSettings, trunk: TrunkSettings, *, capacity: int, log: PjLog) -> None:
+        """Raises pj.Error when the stack cannot start, for example when the port is taken."""
+        super().__init__()
+        self.removed_ports: deque[int] = deque()
+        """Bridge ports whose removal completed; filled by the media thread, emptied by the PJ thread."""
+        self._log = log
+        self.libCreate()
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.uaConfig.maxCalls = LEGS_PER_CALL * capacity + SPARE_CALLS
+        config.uaConfig.userAgent = sip.user_agent
+        config.logConfig.level = max(sip.log_level, MESSAGE_LEVEL if sip.trace else 0)
+        config.logConfig.consoleLevel = config.logConfig.level  # gates the writer, too
+        config.logConfig.msgLogging = int(sip.trace)
+        config.logConfig.decor = 0
+        config.logConfig.writer = log
+        media = config.medConfig
+        media.clockRate = CLOCK_RATE
+        media.sndClockRate = CLOCK_RATE
+        media.audioFramePtime = PTIME
+        media.ptime = PTIME
+        media.maxMediaPorts = PORTS_PER_CALL * capacity + SPARE_CALLS
+        media.quality = 1
+        media.ecTailLen = 0
+        media.noVad = True
+        media.sndAutoCloseTime = -1
+        self.libInit(config)
+        transport = pj.TransportConfig()
+        transport.port = sip.port
+        transport.boundAddress = sip.bind_address
+        if sip.public_address:
+            transport.publicAddress = sip.public_address
+        transport_id = self.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        self.libStart()
+        self.audDevManager().setNullDev()
+        self._order_codecs(trunk)
+        self.address: str = self.transportGetInfo(transport_id).localName
+        """host:port under which the trunk reaches us."""
+        self.account = TrunkAccount()
+        self.account.create(self._account_config(sip, transport_id), True)
+
+    def onAudioMediaOpCompleted(self, prm: pj.OnAudioMediaOpCompletedParam) -> None:
+        """Called by the media thread: only note it."""
+        if prm.opType == pj.PJMEDIA_CONF_OP_REMOVE_PORT:
+            self.removed_ports.append(prm.opParam.removeInfo.mediaId)
+
+    def close(self) -> None:
+        """Shut the stack down; every Call and media object must be gone by now."""
+        self.account.drop_refused()
+        self.account.shutdown()
+        del self.account
+        self.libDestroy()
+
+    def _order_codecs(self, trunk: TrunkSettings) -> None:
+        for codec in self.codecEnum2():
+            name = codec.codecId.split("/", 1)[0]
+            rank = trunk.codecs.index(name) if name in trunk.codecs else None
+            self.codecSetPriority(codec.codecId, 0 if rank is None else 255 - rank)
+
+    def _account_config(self, sip: SipSettings, transport_id: int) -> pj.AccountConfig:
+        config = pj.AccountConfig()
+        # The user part never names a party: this is what both see in Contact.
+        config.idUri = f"<sip:dialbridge@{self.address}>"
+        config.sipConfig.transportId = transport_id
+        config.natConfig.contactRewriteUse = 0
+        config.natConfig.viaRewriteUse = 0
+        config.natConfig.sdpNatRewriteUse = 0
+        config.natConfig.sipOutboundUse = 0
+        rtp = config.mediaConfig.transportConfig
+        rtp.boundAddress = sip.bind_address
+        rtp.port = sip.rtp_port_min
+        rtp.portRange = sip.rtp_port_max - sip.rtp_port_min
+        if sip.public_address:
+            rtp.publicAddress = sip.public_address
+        config.videoConfig.autoShowIncoming = False
+        config.videoConfig.autoTransmitOutgoing = False
+        return config

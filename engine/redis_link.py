@@ -1,0 +1,234 @@
+"""The engine's door to Redis: an asyncio loop on a thread of its own. It never touches pjsua2.
+
+Commands come out of `inbox`; transitions, SIP messages and finished recordings go in through methods that may be
+called from any thread and return at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from config import Settings
+from engine import signals as sig
+from media.recordings import RecordingError, RecordingStore
+from state.call import Call, CallState, RecordingResult, Transition, utc_now
+from state.calls import CallStore, TransitionResult
+from state.connection import UNREACHABLE, connect
+from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
+from state.keys import Keys
+from state.sip_trace import SipMessage, SipTrace
+
+log = structlog.get_logger("engine")
+
+T = TypeVar("T")
+
+RETRY_DELAY = 0.25
+"""Seconds between attempts while Redis cannot be reached."""
+COMMAND_WAIT = 1.0
+"""Seconds one blocking read of the command stream lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStored:
+    call_id: str
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipLost:
+    call_id: str
+
+
+Incoming = Command | RecordingStored | OwnershipLost
+
+
+class RedisLink:
+    def __init__(
+        self, settings: Settings, url: str, recordings: RecordingStore, status: EngineStatus
+    ) -> None:
+        """`status` is the first heartbeat; assign `self.status` to change the next one."""
+        redis = self._redis = connect(url)
+        keys = Keys(settings.redis.prefix)
+        retention, lost_after = settings.call.retention, settings.engine.lost_after
+        self.inbox: deque[Incoming] = deque()
+        self._calls = CallStore(redis, keys, retention=retention, engine_lost_after=lost_after)
+        self._registry = EngineRegistry(redis, keys, lost_after=lost_after)
+        self._trace = SipTrace(redis, keys, retention=retention)
+        self._recordings = recordings
+        self.status = status
+        self._interval = settings.engine.heartbeat_interval
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="redis-link", daemon=True)
+        self._steps: dict[str, deque[Transition]] = defaultdict(deque)
+        self._messages: list[SipMessage] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat = asyncio.Event()
+
+    # --- called by the PJ thread --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def publish(self, call: Call, step: sig.Publish) -> None:
+        """Publish a call's next step, after all its earlier ones; repeated until Redis has taken it."""
+        transition = Transition.to(
+            step.state,
+            call_id=call.id,
+            epoch=call.epoch,
+            at=step.at,
+            reason=step.reason,
+            duration=step.duration,
+            recording_result=step.recording_result,
+            recording_path=step.recording_path,
+        )
+        self._loop.call_soon_threadsafe(self._enqueue, transition)
+
+    def publish_sip(self, message: SipMessage) -> None:
+        self._loop.call_soon_threadsafe(self._collect, message)
+
+    def store_recording(self, call: Call) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep(call)))
+
+    def beat_now(self) -> None:
+        """Publish the status without waiting for the next interval."""
+        self._loop.call_soon_threadsafe(self._beat.set)
+
+    def stop(self, timeout: float) -> None:
+        """Write out what is left, retire the engine and end the thread; waits `timeout` seconds at most."""
+        future = asyncio.run_coroutine_threadsafe(self._shut_down(timeout), self._loop)
+        try:
+            future.result(timeout + 2)
+        except TimeoutError:
+            log.error("Redis did not take everything in time; the rest is ended by the reaper")
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    # --- on the link's own thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._spawn(self._keep_beating())
+        self._spawn(self._read_commands())
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._cancel_tasks())
+        self._loop.run_until_complete(self._redis.aclose())
+        self._loop.close()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task of the Redis link failed", exc_info=error)
+
+    async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Repeat until Redis answers. Says once that it does not, and once that it does again."""
+        failing = False
+        while True:
+            try:
+                answer = await attempt()
+            except UNREACHABLE as error:
+                if not failing:
+                    log.warning("Redis cannot be reached; repeating", error=str(error))
+                failing = True
+                await asyncio.sleep(RETRY_DELAY)
+            else:
+                if failing:
+                    log.info("Redis can be reached again")
+                return answer
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat.clear()
+            await self._persist(lambda: self._registry.heartbeat(self.status))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._beat.wait(), self._interval)
+
+    async def _read_commands(self) -> None:
+        engine_id, last = self.status.engine_id, "0"
+        while True:
+            last, commands = await self._persist(
+                lambda after=last: self._registry.read_commands(engine_id, after, COMMAND_WAIT)  # type: ignore[misc]
+            )
+            self.inbox.extend(commands)
+
+    def _enqueue(self, transition: Transition) -> None:
+        steps = self._steps[transition.call_id]
+        steps.append(transition)
+        if len(steps) == 1:
+            self._spawn(self._publish_steps(transition.call_id))
+
+    async def _publish_steps(self, call_id: str) -> None:
+        """One call's transitions in order; other calls' are published meanwhile."""
+        steps = self._steps[call_id]
+        while steps:
+            step = steps[0]
+            result = await self._persist(lambda step=step: self._calls.transition(step))  # type: ignore[misc]
+            steps.popleft()
+            if result is not TransitionResult.APPLIED:
+                log.warning(
+                    "the call is not ours any more", call=call_id, state=step.event.state, result=result
+                )
+                steps.clear()
+                self.inbox.append(OwnershipLost(call_id))
+        del self._steps[call_id]
+
+    def _collect(self, message: SipMessage) -> None:
+        self._messages.append(message)
+        if len(self._messages) == 1:
+            self._spawn(self._publish_messages())
+
+    async def _publish_messages(self) -> None:
+        """What has gathered, in one round trip, until nothing is left. A trace does not wait for Redis."""
+        while self._messages:
+            messages = [*self._messages]
+            try:
+                await self._trace.append(messages)
+            except UNREACHABLE as error:
+                log.warning("SIP messages were not traced", count=len(messages), error=str(error))
+            del self._messages[: len(messages)]
+
+    async def _keep(self, call: Call) -> None:
+        path: str | None = None
+        try:
+            path = await asyncio.to_thread(self._recordings.keep, call.id, utc_now())
+        except (RecordingError, OSError) as error:
+            log.error("the recording could not be stored", call=call.id, error=str(error))
+        self.inbox.append(RecordingStored(call.id, path))
+
+    async def _shut_down(self, timeout: float) -> None:
+        async with asyncio.timeout(timeout):
+            while self._steps or self._messages:
+                await asyncio.sleep(0.01)
+            # Calls handed to us after the PJ thread had stopped: no phone rang for them.
+            engine_id = self.status.engine_id
+            _, commands = await self._persist(lambda: self._registry.read_commands(engine_id, "0", 0.001))
+            for command in commands:
+                if isinstance(command, DialCommand):
+                    await self._fail(command.call)
+            await self._persist(lambda: self._registry.retire(engine_id))
+
+    async def _fail(self, call: Call) -> None:
+        """End a call that never began; one that ended already refuses the transition."""
+        result = RecordingResult.NO_RECORD if call.recording_enabled else None
+        failed = Transition.to(
+            CallState.FAILED, call_id=call.id, epoch=call.epoch, at=utc_now(), recording_result=result
+        )
+        await self._persist(lambda: self._calls.transition(failed))

@@ -1,0 +1,59 @@
+"""PJSIP's log: warnings go to our log, SIP messages to their calls' traces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import pjsua2 as pj
+import structlog
+
+from engine.signals import Leg
+from engine.sip_messages import sip_call_id
+from state.call import utc_now
+from state.sip_trace import SipMessage
+
+log = structlog.get_logger("pjsip")
+
+_MESSAGE = re.compile(
+    r"(?P<way>[TR]X) \d+ bytes (?:Request|Response) msg [^\n]*?:\r?\n(?P<text>.*?)\n--end msg--", re.S
+)
+_NUMBER = re.compile(r"\+?\d{7,15}")
+MESSAGE_LEVEL = 4
+"""PJSIP logs SIP messages at this level."""
+
+
+class PjLog(pj.LogWriter):  # type: ignore[misc]
+    """Runs on the PJ thread (`mainThreadOnly`)."""
+
+    def __init__(self, level: int, publish: Callable[[SipMessage], None] | None) -> None:
+        """`level`: PJSIP's verbosity in our log; `publish`: takes each message of a known call."""
+        super().__init__()
+        self._level = level
+        self._publish = publish
+        self._legs: dict[str, tuple[str, Leg]] = {}
+
+    def watch(self, sip_call_id: str, call_id: str, leg: Leg) -> None:
+        """Messages with this SIP Call-ID belong to this leg."""
+        self._legs[sip_call_id] = (call_id, leg)
+
+    def unwatch(self, sip_call_id: str) -> None:
+        self._legs.pop(sip_call_id, None)
+
+    def write(self, entry: pj.LogEntry) -> None:
+        text: str = entry.msg
+        if self._publish is not None and entry.level == MESSAGE_LEVEL and (found := _MESSAGE.search(text)):
+            self._trace(self._publish, "sent" if found["way"] == "TX" else "received", found["text"])
+            return
+        if entry.level <= self._level:
+            record = log.error if entry.level <= 1 else log.warning
+            record("pjsip", detail=_NUMBER.sub("<number>", text.strip()))
+
+    def _trace(
+        self, publish: Callable[[SipMessage], None], direction: Literal["sent", "received"], text: str
+    ) -> None:
+        key = sip_call_id(text)
+        if key and (owner := self._legs.get(key)):
+            call_id, leg = owner
+            publish(SipMessage(call_id=call_id, leg=leg.value, direction=direction, at=utc_now(), text=text))

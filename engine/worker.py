@@ -1,0 +1,113 @@
+"""The engine process: the PJ thread's loop, from start to drained."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from dataclasses import asdict, replace
+from types import FrameType
+from uuid import uuid4
+
+import structlog
+
+from config import Settings
+from engine.b2bua import B2bua
+from engine.redis_link import OwnershipLost, RecordingStored, RedisLink
+from engine.tracing import PjLog
+from media.recordings import RecordingStore
+from state.engines import EngineState, EngineStatus
+
+log = structlog.get_logger("engine")
+
+STATUS_INTERVAL = 0.5
+"""Seconds between two counts of what the process holds."""
+CLOSING_TIME = 5.0
+"""Seconds after the grace for BYEs to be answered and the last events to be written."""
+
+
+class Worker:
+    """Owns everything pjsua2: make and run it on the main thread."""
+
+    def __init__(self, settings: Settings, redis_url: str) -> None:
+        """Raises pj.Error when the SIP stack cannot start."""
+        recordings = RecordingStore(settings.recording.root)
+        name = settings.engine.name or socket.gethostname()
+        self._grace = settings.engine.shutdown_grace
+        self._status = EngineStatus(
+            engine_id=f"{name}-{uuid4().hex[:8]}",
+            name=name,
+            pid=os.getpid(),
+            state=EngineState.UP,
+            capacity=settings.engine.capacity,
+            sip_address="",
+            calls=0,
+            legs=0,
+            bridge_ports=0,
+            recorders=0,
+            timers=0,
+        )
+        self._link = RedisLink(settings, redis_url, recordings, self._status)
+        trace = PjLog(settings.sip.log_level, self._link.publish_sip if settings.sip.trace else None)
+        self._b2bua = B2bua(
+            settings,
+            trace,
+            recordings,
+            publish=self._link.publish,
+            store_recording=self._link.store_recording,
+        )
+        self._status = replace(self._status, sip_address=self._b2bua.endpoint.address)
+        self._stop_asked = False
+        self._next_status = 0.0
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain: no new calls, live ones get `shutdown_grace` seconds."""
+        signal.signal(signal.SIGTERM, self._ask_stop)
+        signal.signal(signal.SIGINT, self._ask_stop)
+        self._report()
+        self._link.start()
+        log.info("engine up", engine=self._status.engine_id, sip=self._status.sip_address)
+        while not self._stop_asked:
+            self._turn()
+        self._drain()
+
+    def _ask_stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stop_asked = True
+
+    def _turn(self) -> None:
+        self._b2bua.turn()
+        while self._link.inbox:
+            match self._link.inbox.popleft():
+                case RecordingStored(call_id, path):
+                    self._b2bua.recording_stored(call_id, path)
+                case OwnershipLost(call_id):
+                    self._b2bua.ownership_lost(call_id)
+                case command:
+                    self._b2bua.execute(command)
+        if time.monotonic() >= self._next_status:
+            self._report()
+
+    def _report(self) -> None:
+        self._next_status = time.monotonic() + STATUS_INTERVAL
+        self._status = replace(self._status, **asdict(self._b2bua.load()))
+        self._link.status = self._status
+
+    def _drain(self) -> None:
+        self._status = replace(self._status, state=EngineState.DRAINING)
+        self._report()
+        self._link.beat_now()
+        log.info("draining", calls=self._status.calls, grace=self._grace)
+        self._run_until_idle(self._grace)
+        self._b2bua.end_all()
+        self._run_until_idle(CLOSING_TIME)
+        self._link.stop(CLOSING_TIME)
+        self._b2bua.close()
+        log.info("engine down", engine=self._status.engine_id)
+
+    def _run_until_idle(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self._turn()
+        while not self._b2bua.is_idle and time.monotonic() < until:
+            self._turn()

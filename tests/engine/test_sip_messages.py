@@ -1,0 +1,40 @@
+"""Header fields that decide something, in the forms RFC 3261 and RFC 3326 allow."""
+
+import pytest
+
+from engine.sip_messages import q850_cause, sip_call_id
+
+
+def message(*headers: str, body: str = "") -> str:
+    return "\r\n".join(["SIP/2.0 480 Temporarily Unavailable", *headers, "", body])
+
+
+@pytest.mark.parametrize("header", ["Call-ID: a@b", "call-id:a@b", "i: a@b", "CALL-ID  :  a@b"])
+def test_call_id_in_long_and_compact_form(header: str) -> None:
+    assert sip_call_id(message("Via: SIP/2.0/UDP x", header)) == "a@b"
+
+
+def test_a_call_id_in_the_body_is_not_the_message_s() -> None:
+    assert sip_call_id(message("Via: SIP/2.0/UDP x", body="Call-ID: trap")) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "cause"),
+    [
+        ('Reason: Q.850;cause=17;text="User busy"', 17),
+        ("reason:q.850 ; cause = 19", 19),
+        ('Reason: SIP;cause=480;text="x", Q.850;cause=18', 18),
+        ('Reason: Q.850;text="gone";cause=1', 1),
+        ("Reason: SIP;cause=486", None),
+        ("Reason: Q.850", None),
+        ("Reason: Q.850;cause=0", None),
+        ("Reason: Q.850;cause=999", None),
+        ("X-Reason: Q.850;cause=17", None),
+    ],
+)
+def test_q850_cause_of_a_reason_header(header: str, cause: int | None) -> None:
+    assert q850_cause(message(header)) == cause
+
+
+def test_the_first_q850_of_several_reason_headers() -> None:
+    assert q850_cause(message("Reason: SIP;cause=200", "Reason: Q.850;cause=21")) == 21
