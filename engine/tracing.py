@@ -47,7 +47,8 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
             self._trace(self._publish, "sent" if found["way"] == "TX" else "received", found["text"])
             return
         if entry.level <= self._level:
-            record = log.error if entry.level <= 1 else log.warning
+            # PJSIP: 1 error, 2 warning, 3 to 6 ever more detail.
+            record = {1: log.error, 2: log.warning}.get(entry.level, log.debug)
             record("pjsip", detail=_NUMBER.sub("<number>", text.strip()))
 
     def _trace(
