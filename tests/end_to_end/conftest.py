@@ -1,4 +1,4 @@
-"""One stack per test module that wants one, with the phones the module names."""
+"""One product per test module, with phones that the test plays itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.sink_server import SinkServer
+from tests.end_to_end.product import Product
+from tests.support.sink import Sink
 from tests.support.sip_trunk import SipTrunk
-from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,12 @@ def trunk() -> Iterator[SipTrunk]:
 
 
 @pytest.fixture(scope="module")
-def stack(trunk: SipTrunk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("stack"), trunk_port=trunk.port) as running:
+def product(trunk: SipTrunk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("product"), trunk_port=trunk.port) as running:
         yield running
 
 
 @pytest.fixture
-def sink() -> Iterator[SinkServer]:
-    server = SinkServer()
-    server.start()
-    yield server
-    server.stop()
+def sink() -> Iterator[Sink]:
+    with Sink() as server:
+        yield server

@@ -1,0 +1,68 @@
+"""The whole product as these tests talk to it: one client, and everything Redis knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+
+from state.call import Call, CallEvent
+from state.engines import EngineStatus
+from tests.support.calls_client import TERMINAL, CallsClient
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
+
+class Product(Stack):
+    """Use as a context manager."""
+
+    def start(self) -> None:
+        super().start()
+        self.rest: CallsClient = self.client()
+        self._exit.callback(self.rest.__exit__, None, None, None)
+
+    def create(self, caller: str, callee: str, **fields: Any) -> str:
+        """The callId of a new call."""
+        return self.rest.dial(caller, callee, **fields)
+
+    def post(self, caller: str, callee: str) -> httpx2.Response:
+        return self.rest.create(caller, callee)
+
+    def status(self, call_id: str) -> str:
+        return self.rest.state(call_id)
+
+    def delete(self, call_id: str) -> int:
+        """The status code."""
+        return self.rest.delete(call_id).status_code
+
+    def wait_status(self, call_id: str, state: str, timeout: float = 15.0) -> None:
+        self.rest.wait_state(call_id, state, timeout)
+
+    def wait_ended(self, call_id: str, timeout: float = 15.0) -> Call:
+        """The record of a call once GET says that it has ended."""
+        wait_until(lambda: self.status(call_id) in TERMINAL, timeout, "the end of the call")
+        return self.call(call_id)
+
+    def events(self, call_id: str) -> list[CallEvent]:
+        return self.with_redis(lambda redis, keys: self._calls(redis, keys).events(call_id))
+
+    def engine_status(self) -> EngineStatus:
+        (status,) = self.engines()
+        return status
+
+    def engine_sip_port(self) -> int:
+        return int(self.engine_status().sip_address.rsplit(":", 1)[1])
+
+    def wait_idle(self, timeout: float = 15.0) -> EngineStatus:
+        """Until the engine holds no call, leg, recorder, timer, or bridge port but the bridge's own."""
+
+        def idle() -> bool:
+            now = self.engine_status()
+            return (now.calls, now.legs, now.bridge_ports, now.recorders, now.timers) == (0, 0, 1, 0, 0)
+
+        wait_until(idle, timeout, "an idle engine")
+        return self.engine_status()
+
+    def has_key(self, start: str) -> bool:
+        """Whether a key of the product begins so, after its prefix."""
+        return any(key.split(":", 1)[1].startswith(start) for key in self.redis_keys())

@@ -1,0 +1,165 @@
+"""The engine towards strangers, when it is asked to stop, and when it dies."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state.call import CallState, DisconnectionReason, RecordingResult
+from tests.end_to_end.numbers import fresh_number
+from tests.end_to_end.product import Product
+from tests.support.sink import Sink
+from tests.support.sip_client import HOST, SipDialog
+from tests.support.sip_trunk import Phone, SipTrunk
+from tests.support.waiting import wait_until
+
+
+STATES = ["initiating", "callingCaller", "callingCallee", "connected", "disconnected"]
+
+
+@pytest.fixture
+def own_product(trunk: SipTrunk, tmp_path: Path) -> Iterator[Product]:
+    """For tests that end its processes."""
+    with Product(tmp_path, trunk_port=trunk.port) as running:
+        yield running
+
+
+def connect(product: Product, trunk: SipTrunk, **fields: Any) -> tuple[str, Phone, Phone]:
+    numbers = fresh_number(), fresh_number()
+    call_id = product.create(*numbers, recording=True, **fields)
+    caller = trunk.ringing_at(numbers[0])
+    caller.answer()
+    callee = trunk.ringing_at(numbers[1])
+    callee.answer()
+    product.wait_status(call_id, "connected")
+    return call_id, caller, callee
+
+
+def test_an_unsolicited_invite_is_refused_with_403(product: Product) -> None:
+    with SipDialog(fresh_number(), product.engine_sip_port()) as stranger:
+        stranger.invite()
+        stranger.expect(100)
+        refusal = stranger.expect(403)
+        stranger.ack(refusal)
+    product.wait_idle()
+
+
+def test_options_is_answered_with_200(product: Product) -> None:
+    with SipDialog("dialbridge", product.engine_sip_port()) as stranger:
+        uri = f"sip:dialbridge@{HOST}:{product.engine_sip_port()}"
+        stranger.request("OPTIONS", uri, branch="z9hG4bKoptions")
+        stranger.expect(200)
+
+
+def test_many_unsolicited_invites_leave_nothing_behind_and_do_not_stop_calls(
+    product: Product, trunk: SipTrunk
+) -> None:
+    call_id, caller, _ = connect(product, trunk)
+    for _ in range(50):
+        with SipDialog(fresh_number(), product.engine_sip_port()) as stranger:
+            stranger.invite()
+            stranger.expect(100)
+            stranger.ack(stranger.expect(403))
+    assert product.status(call_id) == "connected"
+    caller.bye()
+    product.wait_ended(call_id)
+    product.wait_idle()
+
+
+def test_sigterm_gives_live_calls_their_grace_then_ends_them(own_product: Product, trunk: SipTrunk) -> None:
+    product = own_product
+    talking, caller, callee = connect(product, trunk)
+    ringing_number = fresh_number()
+    ringing = product.create(ringing_number, fresh_number())
+    phone = trunk.ringing_at(ringing_number)
+    phone.respond("180 Ringing")
+
+    product.engine.send_signal(signal.SIGTERM)
+    # It drains: nobody is hung up yet, and new calls are refused.
+    wait_until(lambda: product.post(fresh_number(), fresh_number()).status_code == 503, 5, "a refusal")
+    assert not caller.received("BYE")
+    assert product.engine.stop() == 0
+
+    caller.wait_for("BYE")
+    callee.wait_for("BYE")
+    phone.wait_for("CANCEL")
+    ended = product.call(talking)
+    assert (ended.state, ended.reason) == (CallState.DISCONNECTED, DisconnectionReason.OTHER)
+    assert ended.recording_result is RecordingResult.SUCCESS
+    assert product.rest.recording(talking).status_code == 200
+    failed = product.call(ringing)
+    assert (failed.state, failed.reason, failed.duration) == (CallState.FAILED, None, None)
+    assert not product.has_key("engine")
+    assert not product.has_key("pair")
+
+
+def test_a_call_that_ends_during_the_grace_ends_as_usual(own_product: Product, trunk: SipTrunk) -> None:
+    call_id, caller, callee = connect(own_product, trunk)
+    own_product.engine.send_signal(signal.SIGTERM)
+    caller.bye()
+    callee.wait_for("BYE")
+    assert own_product.engine.stop() == 0
+    assert own_product.call(call_id).reason is DisconnectionReason.HANG_UP
+
+
+def test_the_calls_of_a_killed_engine_end_once_and_the_next_engine_serves(
+    own_product: Product, trunk: SipTrunk, sink: Sink
+) -> None:
+    product = own_product
+    talking, _, _ = connect(product, trunk, sink=sink.url)
+    calling_number = fresh_number()
+    calling = product.create(calling_number, fresh_number())
+    trunk.ringing_at(calling_number).respond("180 Ringing")
+
+    product.engine.kill()
+    lost = product.wait_ended(talking)
+    assert (lost.state, lost.reason) == (CallState.DISCONNECTED, DisconnectionReason.OTHER)
+    assert lost.recording_result is RecordingResult.FAIL
+    assert product.wait_ended(calling).state is CallState.FAILED
+    sink.wait_for(talking, "disconnected")
+    assert sink.states(talking) == [
+        "initiating",
+        "callingCaller",
+        "callingCallee",
+        "connected",
+        "disconnected",
+    ]
+
+    product.engine.start()
+    product.wait_ready()
+    call_id, caller, _ = connect(product, trunk)
+    caller.bye()
+    assert product.wait_ended(call_id).reason is DisconnectionReason.HANG_UP
+    assert not product.has_key("pair")
+
+
+def test_killing_the_api_in_mid_call_changes_nothing_for_the_call(
+    own_product: Product, trunk: SipTrunk, sink: Sink
+) -> None:
+    product = own_product
+    call_id, caller, callee = connect(product, trunk, sink=sink.url)
+    sink.wait_for(call_id, "connected")
+    product.api.kill()
+    product.notifier.kill()
+    caller.bye()
+    callee.wait_for("BYE")
+    assert product.with_redis(lambda redis, keys: product._calls(redis, keys).wait_ended(call_id, 5))
+    assert len(sink.deliveries(call_id)) == 4
+
+    product.notifier.start()
+    product.api.start()
+    sink.wait_for(call_id, "disconnected")
+    assert sink.states(call_id) == [
+        "initiating",
+        "callingCaller",
+        "callingCallee",
+        "connected",
+        "disconnected",
+    ]
+    product.wait_ready()
+    assert product.status(call_id) == "disconnected"
+    assert product.rest.recording(call_id).status_code == 200
