@@ -1,1 +1,1 @@
-"""The back-to-back user agent: dials both parties, bridges and records them. Only this package knows pjsua2."""
+"""The back-to-back user agent: dials, bridges and records both parties. Only this package knows pjsua2."""

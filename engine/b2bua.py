@@ -115,7 +115,7 @@ class B2bua:
         self._sessions.clear()
         self.endpoint.close()
 
-    # --- SessionHost --------------------------------------------------------------------------------------
+    # --- SessionHost
 
     def live_recording(self, call_id: str) -> Path:
         return self._recordings.live_path(call_id)

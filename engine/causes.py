@@ -1,9 +1,9 @@
 """Why a leg ended, in the API's words. One place decides (design: states and reasons).
 
-A `Reason: Q.850;cause=N` header (RFC 3326) wins over the SIP status, because gateways squeeze many causes into
-few statuses. Three causes say nothing about the party: 16 (normal clearing) and 31 (normal, unspecified) come with
-any final response, 127 (interworking, unspecified) means that a gateway did not know either. With these the status
-decides.
+A `Reason: Q.850;cause=N` header (RFC 3326) wins over the SIP status, because gateways squeeze many causes
+into few statuses. Three causes say nothing about the party: 16 (normal clearing) and 31 (normal, unspecified)
+come with any final response, 127 (interworking, unspecified) means that a gateway did not know either. With
+these the status decides.
 """
 
 from __future__ import annotations

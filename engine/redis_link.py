@@ -1,7 +1,7 @@
 """The engine's door to Redis: an asyncio loop on a thread of its own. It never touches pjsua2.
 
-Commands come out of `inbox`; transitions, SIP messages and finished recordings go in through methods that may be
-called from any thread and return at once.
+Commands come out of `inbox`; transitions, SIP messages and finished recordings go in through methods that may
+be called from any thread and return at once.
 """
 
 from __future__ import annotations
@@ -69,10 +69,11 @@ class RedisLink:
         self._thread = threading.Thread(target=self._run, name="redis-link", daemon=True)
         self._steps: dict[str, deque[Transition]] = defaultdict(deque)
         self._messages: list[SipMessage] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.Task[None]] = set()
         self._beat = asyncio.Event()
 
-    # --- called by the PJ thread --------------------------------------------------------------------------
+    # --- called by the PJ thread
 
     def start(self) -> None:
         self._thread.start()
@@ -95,7 +96,7 @@ class RedisLink:
         self._loop.call_soon_threadsafe(self._collect, message)
 
     def store_recording(self, call: Call) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep(call)))
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep(call), self._writers))
 
     def beat_now(self) -> None:
         """Publish the status without waiting for the next interval."""
@@ -111,32 +112,32 @@ class RedisLink:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    # --- on the link's own thread -------------------------------------------------------------------------
+    # --- on the link's own thread
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._spawn(self._keep_beating())
-        self._spawn(self._read_commands())
+        self._spawn(self._keep_beating(), self._readers)
+        self._spawn(self._read_commands(), self._readers)
         self._loop.run_forever()
         self._loop.run_until_complete(self._cancel_tasks())
         self._loop.run_until_complete(self._redis.aclose())
         self._loop.close()
 
     async def _cancel_tasks(self) -> None:
-        tasks = [*self._tasks]
+        tasks = [*self._readers, *self._writers]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("a task of the Redis link failed", exc_info=error)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("a task of the Redis link failed", exc_info=error)
+        task = self._loop.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(done)
 
     async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Repeat until Redis answers. Says once that it does not, and once that it does again."""
@@ -173,7 +174,7 @@ class RedisLink:
         steps = self._steps[transition.call_id]
         steps.append(transition)
         if len(steps) == 1:
-            self._spawn(self._publish_steps(transition.call_id))
+            self._spawn(self._publish_steps(transition.call_id), self._writers)
 
     async def _publish_steps(self, call_id: str) -> None:
         """One call's transitions in order; other calls' are published meanwhile."""
@@ -193,7 +194,7 @@ class RedisLink:
     def _collect(self, message: SipMessage) -> None:
         self._messages.append(message)
         if len(self._messages) == 1:
-            self._spawn(self._publish_messages())
+            self._spawn(self._publish_messages(), self._writers)
 
     async def _publish_messages(self) -> None:
         """What has gathered, in one round trip, until nothing is left. A trace does not wait for Redis."""
@@ -213,10 +214,10 @@ class RedisLink:
             log.error("the recording could not be stored", call=call.id, error=str(error))
         self.inbox.append(RecordingStored(call.id, path))
 
-    async def _shut_down(self, timeout: float) -> None:
-        async with asyncio.timeout(timeout):
-            while self._steps or self._messages:
-                await asyncio.sleep(0.01)
+    async def _shut_down(self, within: float) -> None:
+        async with asyncio.timeout(within):
+            while self._writers:
+                await asyncio.wait(self._writers)
             # Calls handed to us after the PJ thread had stopped: no phone rang for them.
             engine_id = self.status.engine_id
             _, commands = await self._persist(lambda: self._registry.read_commands(engine_id, "0", 0.001))

@@ -126,7 +126,7 @@ class CallSession:
         if alarm := self._alarms.pop(timer, None):
             self._host.timers.stop(alarm)
 
-    # --- legs ---------------------------------------------------------------------------------------------
+    # --- legs
 
     def _dial(self, leg: Leg) -> None:
         host = self._host
@@ -157,10 +157,10 @@ class CallSession:
             party.detach()
             self._host.trace.unwatch(party.sip_call_id)
 
-    # --- audio --------------------------------------------------------------------------------------------
+    # --- audio
 
     def _join(self) -> None:
-        """Connect what should hear each other; a re-INVITE gave a leg a new bridge port, or none for a while."""
+        """Connect what should hear each other; a re-INVITE may give a leg another bridge port."""
         ports = {leg: audio for leg, party in self._legs.items() if (audio := party.audio())}
         caller, callee = ports.get(Leg.CALLER), ports.get(Leg.CALLEE)
         if self._ringback is not None and caller is not None:

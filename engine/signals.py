@@ -20,7 +20,7 @@ class Timer(Enum):
     FINALISE = "finalise recording"
 
 
-# --- events ---------------------------------------------------------------------------------------------------
+# --- events
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ Event = (
 )
 
 
-# --- actions --------------------------------------------------------------------------------------------------
+# --- actions
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class RecordingStore:
         return str(relative)
 
     def open_path(self, relative: str) -> Path:
-        """The file of a stored recording. Raises FileNotFoundError, ValueError for a path outside the root."""
+        """A stored recording. Raises FileNotFoundError, ValueError for a path outside the root."""
         path = (self._root / relative).resolve()
         if not path.is_relative_to(self._root.resolve()):
             raise ValueError("the recording's path leads outside the recording root")

@@ -93,7 +93,7 @@ class CallEvent(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A call's next state with what becomes known by it. Immutable: retrying it is safe, its event id is fixed."""
+    """A call's next state with what becomes known by it. Its event id is fixed, so repeating it is safe."""
 
     call_id: str
     epoch: int

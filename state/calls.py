@@ -160,7 +160,8 @@ class CallStore:
         last = "0"
         while (left := deadline - time.monotonic()) > 0:
             answer = await self._redis.xread({self._keys.events(call_id): last}, block=int(left * 1000) + 1)
-            for last, fields in stream_entries(answer):
+            for entry_id, fields in stream_entries(answer):
+                last = entry_id
                 if CallEvent.model_validate_json(fields["event"]).state.is_terminal:
                     return await self.get(call_id)
         return None

@@ -27,6 +27,7 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=2,
         socket_timeout=10,
         health_check_interval=15,
+        max_connections=2000,  # the pool refuses at its limit, and each DELETE in progress waits on one
     )
 
 

@@ -26,7 +26,7 @@ class EngineStatus:
     """One heartbeat of an engine; the counts are of what it holds right now."""
 
     engine_id: str
-    """Unique per process start, so that an engine that comes back is never taken for the one that was lost."""
+    """Unique per process start, so that one that comes back is not taken for the one that was lost."""
     name: str
     pid: int
     state: EngineState
@@ -60,6 +60,7 @@ class EngineRegistry:
         self._keys = keys
         self._lost_after_ms = int(lost_after * 1000)
         self._heartbeat = load_script(redis, "heartbeat")
+        self._retire_lost = load_script(redis, "retire_lost")
 
     async def heartbeat(self, status: EngineStatus) -> None:
         keys = self._keys
@@ -78,6 +79,20 @@ class EngineRegistry:
             pipe.delete(keys.engine(engine_id), keys.commands(engine_id), keys.engine_calls(engine_id))
             await pipe.execute()
 
+    async def retire_lost(self, engine_id: str) -> bool:
+        """Forget an engine if it is still silent and none of its calls lives."""
+        keys = self._keys
+        answer = await self._retire_lost(
+            keys=[
+                keys.engines,
+                keys.engine(engine_id),
+                keys.commands(engine_id),
+                keys.engine_calls(engine_id),
+            ],
+            args=[engine_id, self._lost_after_ms],
+        )
+        return bool(answer)
+
     async def read_commands(self, engine_id: str, after: str, block: float) -> tuple[str, list[Command]]:
         """Commands later than stream id `after`, and the id of the last one; waits `block` seconds at most.
 
@@ -87,7 +102,8 @@ class EngineRegistry:
         answer = await self._redis.xread({stream: after}, block=int(block * 1000))
         commands: list[Command] = []
         last = after
-        for last, fields in stream_entries(answer):
+        for entry_id, fields in stream_entries(answer):
+            last = entry_id
             commands.append(_parse(fields))
         if commands:
             await self._redis.xtrim(stream, minid=last, approximate=False)

@@ -66,6 +66,11 @@ class Keys:
         return f"{self.root}outbox:{call_id}:attempt"
 
     @property
+    def delivery_counts(self) -> str:
+        """hash: how many deliveries ended how, over all notifiers."""
+        return f"{self.root}outbox:counts"
+
+    @property
     def assertions(self) -> str:
         """prefix of strings: client assertions already used (RFC 7523, `jti`)."""
         return f"{self.root}assertion:"

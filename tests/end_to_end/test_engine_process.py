@@ -17,7 +17,6 @@ from tests.support.sip_client import HOST, SipDialog
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.waiting import wait_until
 
-
 STATES = ["initiating", "callingCaller", "callingCallee", "connected", "disconnected"]
 
 

@@ -1,0 +1,33 @@
+"""How deliveries to sinks ended, counted over all notifiers and their restarts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from redis.asyncio import Redis
+
+from state.keys import Keys
+
+
+class DeliveryOutcome(StrEnum):
+    DELIVERED = "delivered"
+    RETRIED = "retried"
+    """An attempt failed and another one will follow."""
+    REFUSED = "refused"
+    """The sink answered 410 Gone."""
+    GIVEN_UP = "given_up"
+
+
+class DeliveryCounts:
+    """Every method may raise one of `state.connection.UNREACHABLE`."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def add(self, outcome: DeliveryOutcome) -> None:
+        await self._redis.hincrby(self._keys.delivery_counts, outcome.value, 1)
+
+    async def read(self) -> dict[DeliveryOutcome, int]:
+        counts = await self._redis.hgetall(self._keys.delivery_counts)
+        return {outcome: int(counts.get(outcome.value, 0)) for outcome in DeliveryOutcome}
