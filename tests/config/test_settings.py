@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config import ConfigurationError, Settings, load_settings
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    def file(text: str) -> Path:
+        path = tmp_path / "dialbridge.toml"
+        path.write_text(text)
+        return path
+
+    return file
+
+
+def test_without_a_file_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIALBRIDGE_CONFIG", raising=False)
+    assert load_settings() == Settings()
+
+
+def test_the_environment_names_the_file(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIALBRIDGE_CONFIG", str(write("[trunk]\nhost = 'sbc.example'\n")))
+    assert load_settings().trunk.host == "sbc.example"
+
+
+def test_the_environment_overrides_one_key_of_the_file(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("[trunk]\nhost = 'sbc.example'\nport = 5070\n")
+    monkeypatch.setenv("DIALBRIDGE_TRUNK__PORT", "5090")
+    trunk = load_settings(path).trunk
+    assert (trunk.host, trunk.port) == ("sbc.example", 5090)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[trunk]\nport = 99999\n", "trunk.port: Input should be less than or equal to 65535"),
+        ("[trunk]\ncodecs = ['G723']\n", "trunk.codecs.0: Input should be 'PCMU' or 'PCMA'"),
+        ("[trunk]\nhots = 'sbc.example'\n", "trunk.hots: Extra inputs are not permitted"),
+        ("[trunc]\nhost = 'sbc.example'\n", "trunc: Extra inputs are not permitted"),
+        ("[sip]\nrtp_port_min = 4000\nrtp_port_max = 3000\n", "sip: Value error, rtp_port_min must be below"),
+        ("[ringback]\ncadence = [1000, 4000, 1000]\n", "ringback: Value error, cadence needs an off time"),
+        (
+            "[[clients]]\nid = 'crm'\nsecret = 's'\nenterprise = 'acme'\n",
+            "client 'crm' names the unknown enterprise 'acme'",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n"
+            "[[clients]]\nid = 'crm'\nenterprise = 'acme'\n",
+            "client 'crm' has neither `secret` nor `jwks`",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n" * 2,
+            "two enterprises have the same id",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '07700 900100'\n",
+            "enterprises.0.number: String should match",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused(
+    write: Callable[[str], Path], text: str, complaint: str
+) -> None:
+    path = write(text)
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(path)
+    message = str(refusal.value)
+    assert message.startswith(f"{path}: ")
+    assert complaint in message
+    assert message.endswith("see config/dialbridge.example.toml")
+
+
+def test_every_problem_is_named(write: Callable[[str], Path]) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(write("[trunk]\nport = 'x'\n[log]\nlevel = 'loud'\n"))
+    assert [line.split(": ")[1] for line in str(refusal.value).splitlines()] == ["trunk.port", "log.level"]
+
+
+def test_a_secret_is_not_repeated_in_the_complaint(write: Callable[[str], Path]) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(write("[[clients]]\nid = ''\nsecret = 'hush-hush'\nenterprise = 'acme'\n"))
+    assert "hush-hush" not in str(refusal.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"absent\.toml: cannot be read \(No such file or directory\)"
+    ):
+        load_settings(tmp_path / "absent.toml")
+
+
+def test_a_file_that_is_not_toml(write: Callable[[str], Path]) -> None:
+    with pytest.raises(ConfigurationError, match=r"dialbridge\.toml: not valid TOML"):
+        load_settings(write("host: 127.0.0.1"))
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().trunk.__setattr__("port", 1)
