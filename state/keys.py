@@ -68,7 +68,7 @@ class Keys:
     @property
     def delivery_counts(self) -> str:
         """hash: how many deliveries ended how, over all notifiers."""
-        return f"{self.root}outbox:counts"
+        return f"{self.root}deliveries"
 
     @property
     def assertions(self) -> str:

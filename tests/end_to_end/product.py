@@ -63,6 +63,11 @@ class Product(Stack):
         wait_until(idle, timeout, "an idle engine")
         return self.engine_status()
 
+    def wait_no_key(self, *starts: str, timeout: float = 10.0) -> None:
+        """Until no key of the product begins with one of these, after its prefix."""
+        for start in starts:
+            wait_until(lambda start=start: not self.has_key(start), timeout, f"no key {start}")  # type: ignore[misc]
+
     def has_key(self, start: str) -> bool:
         """Whether a key of the product begins so, after its prefix."""
         return any(key.split(":", 1)[1].startswith(start) for key in self.redis_keys())

@@ -1,203 +1,231 @@
-"""The whole product for a test: every process real, on folders and ports of its own."""
+"""The real product for a test: Redis, engine, api and notifier as processes of this machine."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 from redis.asyncio import Redis
 
-from dialbridge.ports import free_tcp, rtp_range
-from state.call import Call, CallEvent
+from config import Settings, load_settings
+from config.settings import CONFIG_VARIABLE
+from dialbridge.child import Child, ChildSpec, describe_exit
+from dialbridge.ports import HOST, free_tcp
+from state.call import Call
 from state.calls import CallStore
 from state.connection import connect
 from state.embedded import EmbeddedRedis
 from state.engines import EngineRegistry, EngineStatus
 from state.keys import Keys
-from tests.api.configuration import SECRET, write_config
-from tests.api.processes import ApiProcess, NotifierProcess, ProductProcess
+from state.sip_trace import SipMessage, SipTrace
+from tests.support import evidence
+from tests.support.calls_client import CallsClient
+from tests.support.stack_settings import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    OTHER_CLIENT_ID,
+    OTHER_CLIENT_SECRET,
+    Overrides,
+    write_settings,
+)
 from tests.support.waiting import wait_until
 
-T = TypeVar("T")
-
-BASE_PATH = "/click-to-dial/v0.2"
-ENTERPRISE_NUMBER = "+442079460000"
+Result = TypeVar("Result")
+START_WITHIN = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What the product keeps in Redis, through the product's own eyes."""
+class Process:
+    """One of the product's processes; may be killed and started again."""
 
-    redis: Redis
-    keys: Keys
-    calls: CallStore
-    engines: EngineRegistry
+    def __init__(self, name: str, module: str, *, config: Path, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._spec = ChildSpec(
+            name, (sys.executable, "-m", module), environment={CONFIG_VARIABLE: str(config)}, output=log
+        )
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        self._child = Child(self._spec)
+
+    def stop(self, timeout: float = 20.0) -> int:
+        """SIGTERM and wait; the exit status. Raises AssertionError if it has to be killed."""
+        child = self._running
+        if child.exit_status() is None:
+            child.terminate()
+        try:
+            return child.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            child.sweep()
+            raise AssertionError(f"the {self.name} did not stop within {timeout} s:\n{self.tail()}") from None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._running.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self._running.sweep()
+
+    def end(self) -> None:
+        """However it is, nothing of it runs afterwards."""
+        if self._child is not None:
+            self._child.sweep()
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._running.exit_status()
+
+    def tail(self) -> str:
+        return evidence.tail(self.log)
+
+    def open_files(self) -> list[str]:
+        """Targets of its file descriptors."""
+        links = list(Path(f"/proc/{self.pid}/fd").iterdir())
+        return [str(link.readlink()) for link in links if link.is_symlink()]
+
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
+            raise RuntimeError(f"the {self.name} was not started")
+        return self._child
 
 
 class Stack:
-    """A context manager: on leaving, nothing it started runs any more."""
+    """A context manager; leaving it ends every process, whatever happened."""
 
-    def __init__(self, folder: Path, *, trunk_port: int, changes: Mapping[str, Any] | None = None) -> None:
-        """`trunk_port`: of the phones on 127.0.0.1; `changes`: settings sections to change."""
-        self.folder = folder
-        self.recordings = folder / "recordings"
-        self._server = EmbeddedRedis(folder / "redis")
-        low, high = rtp_range()
-        api_port = free_tcp()
-        sections: dict[str, Any] = {
-            "api": {"port": api_port, "public_url": f"http://127.0.0.1:{api_port}"},
-            "trunk": {"port": trunk_port, "codecs": ["PCMU"]},
-            "sip": {"port": 0, "rtp_port_min": low, "rtp_port_max": high},
-            "engine": {"heartbeat_interval": 0.2, "lost_after": 2.0, "shutdown_grace": 1.0},
-            "clients": [
-                {"id": "shop", "secret": SECRET, "enterprise": "acme"},
-                {"id": "rival", "secret": SECRET, "enterprise": "globex"},
-            ],
-        }
-        for name, section in (changes or {}).items():
-            sections[name] = {**sections.get(name, {}), **section}
-        self._config = write_config(folder, self._server.url, "stack", changes=sections)
-        self.engine = ProductProcess("engine", self._config)
-        self.api = ApiProcess(self._config)
-        self.notifier = NotifierProcess(self._config)
-        self._http = httpx2.Client(
-            base_url=f"http://127.0.0.1:{api_port}",
-            trust_env=False,
-            timeout=20,
-            limits=httpx2.Limits(max_connections=100),
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        trunk_port: int,
+        trunk_host: str = HOST,
+        overrides: Overrides | None = None,
+    ) -> None:
+        self._redis = EmbeddedRedis(directory / "redis")
+        self.redis_url = self._redis.url
+        self.api_port = free_tcp()
+        self.api_root = f"http://{HOST}:{self.api_port}"
+        self.config = directory / "dialbridge.toml"
+        write_settings(
+            self.config,
+            redis_url=self.redis_url,
+            api_port=self.api_port,
+            trunk_host=trunk_host,
+            trunk_port=trunk_port,
+            overrides=overrides or {},
         )
-        self._tokens: dict[str, str] = {}
+        self.settings: Settings = load_settings(self.config)
+        self.engine = self._process(directory, "engine", "engine")
+        self.api = self._process(directory, "api", "api")
+        self.notifier = self._process(directory, "notifier", "api.notifier")
+        self._exit = ExitStack()
 
-    def __enter__(self) -> Stack:
-        with contextlib.ExitStack() as started:
-            started.callback(self._http.close)
-            self._server.start()
-            started.callback(self._server.stop)
-            for process in (self.engine, self.api, self.notifier):
-                process.start()
-                started.callback(process.stop)
-            self.wait_ready()
-            self._started = started.pop_all()
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._exit.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._started.close()
-        if error is not None:
-            error.add_note(self.logs())
+        self._exit.close()
 
-    def wait_ready(self) -> None:
-        wait_until(lambda: self._http.get("/readyz").status_code == 200, 20, "an engine that is up")
+    def start(self) -> None:
+        self._exit.callback(self._redis.stop)
+        self._redis.start()
+        for process in self.processes:
+            self._exit.callback(evidence.withdraw, str(process.log))
+            evidence.offer(str(process.log), process.tail)
+            self._exit.callback(process.end)
+            process.start()
+        self.wait_ready()
 
-    def logs(self) -> str:
-        """The ends of the processes' logs, for a failure's message."""
-        tails = []
-        for path in sorted(self.folder.glob("*.err")):
-            tails.append(f"--- {path.name}\n" + "\n".join(path.read_text().splitlines()[-40:]))
-        return "\n".join(tails)
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        return (self.engine, self.api, self.notifier)
 
-    # --- REST ---------------------------------------------------------------------------------------------
+    def wait_ready(self, timeout: float = START_WITHIN) -> None:
+        """Until /readyz says so; raises AssertionError with the log of a process that ended instead."""
 
-    def bearer(self, client_id: str = "shop") -> dict[str, str]:
-        if client_id not in self._tokens:
-            form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": SECRET}
-            response = self._http.post("/oauth2/token", data=form)
-            assert response.status_code == 200, response.text
-            self._tokens[client_id] = response.json()["access_token"]
-        return {"Authorization": f"Bearer {self._tokens[client_id]}"}
+        def is_ready() -> bool:
+            for process in self.processes:
+                status = process.exit_status()
+                assert status is None, f"the {process.name}: {describe_exit(status)}\n{process.tail()}"
+            try:
+                return httpx2.get(f"{self.api_root}/readyz", timeout=2.0, trust_env=False).is_success
+            except httpx2.TransportError:
+                return False
 
-    def post(self, caller: str, callee: str, **fields: Any) -> httpx2.Response:
-        body = {"caller": {"number": caller}, "callee": {"number": callee}, **fields}
-        return self._http.post(f"{BASE_PATH}/calls", json=body, headers=self.bearer())
+        wait_until(is_ready, timeout, f"readiness of {self.api_root}")
 
-    def create(self, caller: str, callee: str, **fields: Any) -> str:
-        """The callId of a new call."""
-        response = self.post(caller, callee, **fields)
-        assert response.status_code == 201, response.text
-        return str(response.json()["callId"])
+    def client(self) -> CallsClient:
+        """An authenticated client of the first enterprise; close it (`with`)."""
+        return CallsClient(self.api_root, CLIENT_ID, CLIENT_SECRET).authenticate()
 
-    def get(self, call_id: str) -> dict[str, Any]:
-        response = self._http.get(f"{BASE_PATH}/calls/{call_id}", headers=self.bearer())
-        assert response.status_code == 200, response.text
-        resource: dict[str, Any] = response.json()
-        return resource
+    def other_client(self) -> CallsClient:
+        """One of the other enterprise."""
+        return CallsClient(self.api_root, OTHER_CLIENT_ID, OTHER_CLIENT_SECRET).authenticate()
 
-    def status(self, call_id: str) -> str:
-        return str(self.get(call_id)["status"])
+    def with_redis(self, work: Callable[[Redis, Keys], Awaitable[Result]]) -> Result:
+        """Run something on this stack's Redis."""
 
-    def delete(self, call_id: str) -> int:
-        """The status code."""
-        return self._http.delete(f"{BASE_PATH}/calls/{call_id}", headers=self.bearer()).status_code
+        async def run() -> Result:
+            async with connect(self.redis_url) as redis:
+                return await work(redis, Keys(self.settings.redis.prefix))
 
-    def recording(self, call_id: str) -> httpx2.Response:
-        return self._http.get(f"{BASE_PATH}/calls/{call_id}/recording", headers=self.bearer())
+        return asyncio.run(run())
 
-    def wav(self, call_id: str) -> bytes:
-        response = self.recording(call_id)
-        assert response.status_code == 200, response.text
-        return base64.b64decode(response.json()["content"])
+    def call(self, call_id: str) -> Call:
+        """The call's record; raises AssertionError if there is none."""
+        record = self.with_redis(lambda redis, keys: self._calls(redis, keys).get(call_id))
+        assert record is not None, f"no call {call_id}"
+        return record
 
-    def wait_status(self, call_id: str, *wanted: str, timeout: float = 15.0) -> str:
-        """Until GET says one of `wanted`."""
-        wait_until(lambda: self.status(call_id) in wanted, timeout, f"{wanted}")
-        return self.status(call_id)
+    def event_states(self, call_id: str) -> list[str]:
+        """States in the call's event stream."""
+        events = self.with_redis(lambda redis, keys: self._calls(redis, keys).events(call_id))
+        return [event.state.value for event in events]
 
-    def wait_ended(self, call_id: str, timeout: float = 15.0) -> Call:
-        """The record of a call once it has ended."""
-        self.wait_status(call_id, "disconnected", "failed", timeout=timeout)
-        return self.record(call_id)
+    def sip_messages(self, call_id: str) -> list[SipMessage]:
+        """What the engine traced of the call."""
+        retention = self.settings.call.retention
+        return self.with_redis(lambda r, keys: SipTrace(r, keys, retention=retention).read(call_id))
 
-    # --- Redis --------------------------------------------------------------------------------------------
+    def engines(self) -> list[EngineStatus]:
+        """Heartbeats of the engines that are alive."""
+        lost_after = self.settings.engine.lost_after
+        return self.with_redis(lambda r, keys: EngineRegistry(r, keys, lost_after=lost_after).statuses())
 
-    def ask(self, question: Callable[[Stores], Coroutine[Any, Any, T]]) -> T:
-        """Ask Redis something, through the product's own stores."""
+    def redis_keys(self) -> list[str]:
+        """All keys of the product, sorted."""
 
-        async def answer() -> T:
-            keys = Keys("stack")
-            async with connect(self._server.url) as redis:
-                calls = CallStore(redis, keys, retention=3600, engine_lost_after=2.0)
-                return await question(Stores(redis, keys, calls, EngineRegistry(redis, keys, lost_after=2.0)))
+        async def scan(redis: Redis, keys: Keys) -> list[str]:
+            return sorted([key async for key in redis.scan_iter(match=f"{keys.root}*")])
 
-        return asyncio.run(answer())
+        return self.with_redis(scan)
 
-    def record(self, call_id: str) -> Call:
-        call = self.ask(lambda stores: stores.calls.get(call_id))
-        assert call is not None
-        return call
+    def _calls(self, redis: Redis, keys: Keys) -> CallStore:
+        return CallStore(
+            redis,
+            keys,
+            retention=self.settings.call.retention,
+            engine_lost_after=self.settings.engine.lost_after,
+        )
 
-    def events(self, call_id: str) -> list[CallEvent]:
-        return self.ask(lambda stores: stores.calls.events(call_id))
-
-    def engine_status(self) -> EngineStatus:
-        (status,) = self.ask(lambda stores: stores.engines.statuses())
-        return status
-
-    def engine_sip_port(self) -> int:
-        return int(self.engine_status().sip_address.rsplit(":", 1)[1])
-
-    def wait_idle(self, timeout: float = 15.0) -> EngineStatus:
-        """Until the engine holds no call, leg, recorder, timer, or bridge port but the bridge's own."""
-
-        def idle() -> bool:
-            now = self.engine_status()
-            return (now.calls, now.legs, now.bridge_ports, now.recorders, now.timers) == (0, 0, 1, 0, 0)
-
-        wait_until(idle, timeout, "an idle engine")
-        return self.engine_status()
-
-    def keys(self) -> set[str]:
-        """The names of all keys, without the prefix."""
-
-        async def names(stores: Stores) -> set[str]:
-            found: list[str] = await stores.redis.keys(f"{stores.keys.root}*")
-            return {name.removeprefix(stores.keys.root) for name in found}
-
-        return self.ask(names)
+    def _process(self, directory: Path, name: str, module: str) -> Process:
+        return Process(name, module, config=self.config, log=directory / f"{name}.log")

@@ -1,0 +1,1 @@
+"""REST in, CloudEvents out: the CAMARA generation, authentication, the notifier and operations."""

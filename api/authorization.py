@@ -1,0 +1,47 @@
+"""Who may do what: a valid token (401), then its scope and a provisioned client (403)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import OpenIdConnect, SecurityScopes
+
+from api.errors import InsufficientScopeError, PermissionDeniedError
+from api.services import Services, get_services
+from config import EnterpriseSettings
+
+open_id = OpenIdConnect(
+    openIdConnectUrl="/.well-known/openid-configuration",
+    scheme_name="openId",
+    description="OpenID Connect authentication via discovery metadata.",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    id: str
+    enterprise: EnterpriseSettings
+
+
+async def authorize(
+    request: Request,
+    required: SecurityScopes,
+    services: Annotated[Services, Depends(get_services)],
+    documented: Annotated[str | None, Security(open_id)] = None,
+) -> Client:
+    """The client behind a request.
+
+    Raises UnauthenticatedError, InsufficientScopeError, PermissionDeniedError, UnavailableError.
+    """
+    del documented  # only declared for the OpenAPI document
+    token = await services.verifier.verify_header(request.headers.getlist("authorization"))
+    for scope in required.scopes:
+        if scope not in token.scopes:
+            raise InsufficientScopeError(scope)
+    enterprise = services.settings.enterprise_of(token.client_id)
+    if enterprise is None:
+        raise PermissionDeniedError
+    return Client(token.client_id, enterprise)

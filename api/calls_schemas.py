@@ -1,0 +1,119 @@
+"""Request and response bodies of the CAMARA generation (click-to-dial.yaml, components/schemas)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from api.strict_json import StrictModel
+from state.call import Call, CallState
+
+CALL_ID_PATTERN = r"^[A-Za-z0-9._~:-]{1,256}$"
+
+_DATE_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt]([0-2]\d:[0-5]\d):([0-5]\d|60)(?:\.\d+)?([Zz]|[+-][0-2]\d:[0-5]\d)", re.ASCII
+)
+_HEADER_TOKEN = re.compile(r"[!-~]+")
+
+
+def check_date_time(text: str) -> str:
+    """RFC 3339, section 5.6, with its leap second; a time zone is required."""
+    if (found := _DATE_TIME.fullmatch(text)) is None:
+        raise PydanticCustomError("date_time", "must be an RFC 3339 date-time with time zone")
+    date, hour_minute, second, zone = found.groups()
+    try:
+        datetime.fromisoformat(f"{date}T{hour_minute}:{min(int(second), 59):02}{zone.upper()}")
+    except ValueError as error:
+        raise PydanticCustomError("date_time", "is not a date and time that exists") from error
+    return text
+
+
+def check_token(text: str) -> str:
+    """It goes into an `Authorization` header as it is (RFC 9110, section 5.5): visible ASCII only."""
+    if _HEADER_TOKEN.fullmatch(text) is None:
+        raise PydanticCustomError("token", "must consist of visible ASCII characters")
+    return text
+
+
+def check_credential_type(value: Any) -> Any:
+    if value == "PRIVATE_KEY_JWT":
+        raise PydanticCustomError("credential_type", "PRIVATE_KEY_JWT is not supported; use ACCESSTOKEN")
+    return value
+
+
+class Party(StrictModel):
+    number: str
+    """Any string here: one off the E.164 pattern is 422 INVALID_PHONE_NUMBER, not 400."""
+
+
+class AccessTokenCredential(StrictModel):
+    credential_type: Annotated[Literal["ACCESSTOKEN"], BeforeValidator(check_credential_type)] = Field(
+        alias="credentialType"
+    )
+    access_token: Annotated[str, Field(max_length=4096), AfterValidator(check_token)] = Field(
+        alias="accessToken", repr=False
+    )
+    access_token_expires_utc: Annotated[str, Field(max_length=64), AfterValidator(check_date_time)] = Field(
+        alias="accessTokenExpiresUtc"
+    )
+    access_token_type: Literal["bearer"] = Field(alias="accessTokenType")
+
+
+class CreateCallRequest(StrictModel):
+    caller: Party
+    callee: Party
+    sink: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "uri"})] | None = None
+    sink_credential: AccessTokenCredential | None = Field(default=None, alias="sinkCredential")
+    recording_enabled: bool = Field(default=False, alias="recordingEnabled")
+
+
+class PartyResource(BaseModel):
+    number: str
+
+
+class CallResource(BaseModel):
+    """`Call` of the OpenAPI document."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    call_id: str = Field(alias="callId", pattern=CALL_ID_PATTERN)
+    caller: PartyResource
+    callee: PartyResource
+    status: CallState
+    created_at: str = Field(alias="createdAt", json_schema_extra={"format": "date-time"})
+    recording_enabled: bool = Field(alias="recordingEnabled")
+
+    @classmethod
+    def of(cls, call: Call) -> CallResource:
+        return cls(
+            call_id=call.id,
+            caller=PartyResource(number=call.caller),
+            callee=PartyResource(number=call.callee),
+            status=call.state,
+            created_at=rfc3339(call.created_at),
+            recording_enabled=call.recording_enabled,
+        )
+
+
+class RecordingResource(BaseModel):
+    """Documents the recording's body, which is streamed (recordings_http.py)."""
+
+    call_id: str = Field(alias="callId", pattern=CALL_ID_PATTERN)
+    content: str = Field(json_schema_extra={"format": "byte"})
+    content_type: Literal["audio/wav"] = Field(alias="contentType")
+    generated_at: str = Field(alias="generatedAt", json_schema_extra={"format": "date-time"})
+
+
+class ErrorInfo(BaseModel):
+    status: int
+    code: str
+    message: str = Field(max_length=512)
+
+
+def rfc3339(at: datetime) -> str:
+    """UTC, to the millisecond, with `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,103 @@
+"""What a client may do with calls: create one, look at it, end it."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import structlog
+
+from api.authorization import Client
+from api.calls_schemas import CreateCallRequest
+from api.errors import (
+    AlreadyExistsError,
+    CallEndedError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+    redis_reachable,
+)
+from api.policy import check_call
+from api.sinks import check_sink
+from config import Settings
+from state.call import Call, CallEvent, CallState, mask_number, utc_now
+from state.calls import CallStore, Duplicate, Placed, ReleaseResult
+
+log = structlog.get_logger()
+
+RELEASE_TIMEOUT = 8.0
+"""Seconds a DELETE waits for both legs to be ended; below the Redis client's socket timeout."""
+
+
+class CallService:
+    def __init__(self, settings: Settings, calls: CallStore) -> None:
+        self._settings = settings
+        self._calls = calls
+
+    async def create(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
+        """Raises ApiError: 400, 422, 409, 503, in this order."""
+        credential = request.sink_credential
+        if request.sink is not None:
+            check_sink(request.sink, allow_insecure=self._settings.notifier.allow_insecure_sinks)
+        elif credential is not None:
+            raise InvalidArgumentError("sinkCredential: has no use without sink")
+        caller, callee = request.caller.number, request.callee.number
+        check_call(self._settings.policy, caller, callee, recording=request.recording_enabled)
+        call = Call(
+            id=str(uuid4()),
+            client_id=client.id,
+            enterprise_id=client.enterprise.id,
+            caller=caller,
+            callee=callee,
+            presented_number=client.enterprise.number,
+            created_at=utc_now(),
+            recording_enabled=request.recording_enabled,
+            sink=request.sink,
+            sink_token=credential.access_token if credential else None,
+            correlator=correlator,
+        )
+        first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
+        with redis_reachable():
+            match await self._calls.create(call, first):
+                case Placed(engine_id):
+                    log.info(
+                        "call_created",
+                        call_id=call.id,
+                        client_id=client.id,
+                        engine_id=engine_id,
+                        caller=mask_number(caller),
+                        callee=mask_number(callee),
+                    )
+                    return call
+                case Duplicate():
+                    raise AlreadyExistsError
+                case _:
+                    raise UnavailableError("No engine has room for another call.")
+
+    async def get(self, client: Client, call_id: str) -> Call:
+        """Raises NotFoundError, also for another client's call: its existence is none of their business."""
+        with redis_reachable():
+            call = await self._calls.get(call_id)
+        if call is None or call.client_id != client.id:
+            raise NotFoundError
+        return call
+
+    async def release(self, client: Client, call_id: str) -> None:
+        """End a call and return when it is `disconnected`.
+
+        Raises NotFoundError, CallEndedError, UnavailableError if the engine does not end it in time.
+        """
+        call = await self.get(client, call_id)
+        if call.state.is_terminal:
+            raise CallEndedError
+        with redis_reachable():
+            match await self._calls.request_release(call_id):
+                case ReleaseResult.ENDED:
+                    raise CallEndedError
+                case ReleaseResult.UNKNOWN:
+                    raise NotFoundError
+            ended = await self._calls.wait_ended(call_id, RELEASE_TIMEOUT)
+        if ended is None:
+            raise UnavailableError("The call is still being ended; try again.")
+        if ended.state is CallState.FAILED:
+            # It failed before the release reached it: a 204 would promise `disconnected`.
+            raise CallEndedError

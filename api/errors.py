@@ -1,0 +1,143 @@
+"""Every way a request can be refused; each error classifies itself by CAMARA_common.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from state.connection import UNREACHABLE
+
+MESSAGE_LIMIT = 512
+"""`ErrorInfo.message` has maxLength 512."""
+
+
+class ApiError(Exception):
+    """A request that ends in an error response; the message may be shown to any client."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    default: ClassVar[str]
+
+    def __init__(self, message: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message or self.default)
+        self.headers = headers or {}
+
+    @property
+    def message(self) -> str:
+        # A client's own words may be quoted in it; lone surrogates among them could not be sent as UTF-8.
+        text = str(self).encode("utf-8", "replace").decode()
+        return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+    def body(self) -> dict[str, int | str]:
+        """The CAMARA `ErrorInfo`."""
+        return {"status": self.status, "code": self.code, "message": self.message}
+
+
+class InvalidArgumentError(ApiError):
+    status, code = 400, "INVALID_ARGUMENT"
+    default = "Client specified an invalid argument, request body or query param."
+
+
+class UnauthenticatedError(ApiError):
+    """RFC 6750, section 3: the challenge names the error only if a token was presented at all."""
+
+    status, code = 401, "UNAUTHENTICATED"
+    default = (
+        "Request not authenticated due to missing, invalid, or expired credentials. "
+        "A new authentication is required."
+    )
+
+    def __init__(self, token_error: str | None = None) -> None:
+        challenge = 'Bearer realm="dialbridge"'
+        if token_error:
+            challenge += f', error="invalid_token", error_description="{token_error}"'
+        super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+class PermissionDeniedError(ApiError):
+    status, code = 403, "PERMISSION_DENIED"
+    default = "Client does not have sufficient permissions to perform this action."
+
+
+class InsufficientScopeError(PermissionDeniedError):
+    def __init__(self, scope: str) -> None:
+        challenge = f'Bearer realm="dialbridge", error="insufficient_scope", scope="{scope}"'
+        super().__init__(f"The access token lacks the scope {scope}.", {"WWW-Authenticate": challenge})
+
+
+class NotFoundError(ApiError):
+    status, code = 404, "NOT_FOUND"
+    default = "The specified resource is not found."
+
+
+class MethodNotAllowedError(ApiError):
+    status, code = 405, "METHOD_NOT_ALLOWED"
+    default = "The requested method is not allowed/supported on the target resource."
+
+
+class AlreadyExistsError(ApiError):
+    status, code = 409, "ALREADY_EXISTS"
+    default = "An active call already exists for the given caller and callee."
+
+
+class CallEndedError(AlreadyExistsError):
+    """DELETE of an ended call: the API's 409 has no other code (click-to-dial.yaml, Conflict409)."""
+
+    default = "The call has already ended."
+
+
+class UnsupportedMediaTypeError(ApiError):
+    status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
+    default = (
+        "The server refuses to accept the request because the payload format is in an unsupported format."
+    )
+
+
+class InvalidPhoneNumberError(ApiError):
+    status, code = 422, "INVALID_PHONE_NUMBER"
+    default = "Caller or callee number is not a valid E.164 phone number."
+
+
+class SameCallerCalleeError(ApiError):
+    status, code = 422, "SAME_CALLER_CALLEE"
+    default = "Caller and callee cannot be the same number."
+
+
+class RecordingNotSupportedError(ApiError):
+    status, code = 422, "RECORDING_NOT_SUPPORTED"
+    default = "Recording is not supported for this call."
+
+
+class CallerNotAvailableError(ApiError):
+    status, code = 422, "CALLER_NOT_AVAILABLE"
+    default = "Caller number is currently not reachable or not allowed to start a call."
+
+
+class CalleeNotAvailableError(ApiError):
+    status, code = 422, "CALLEE_NOT_AVAILABLE"
+    default = "Callee number is currently not reachable or not allowed to receive a call."
+
+
+class InternalError(ApiError):
+    status, code = 500, "INTERNAL"
+    default = "Unknown server error. Typically a server bug."
+
+
+class UnavailableError(ApiError):
+    """Trying again may help, and nothing was changed unless the operation says otherwise."""
+
+    status, code = 503, "UNAVAILABLE"
+    default = "Service Unavailable."
+
+    def __init__(self, message: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, {"Retry-After": str(retry_after)})
+
+
+@contextmanager
+def redis_reachable() -> Iterator[None]:
+    """Turn an unreachable Redis into UnavailableError."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise UnavailableError() from error

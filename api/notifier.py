@@ -1,0 +1,93 @@
+"""`python -m api.notifier`: delivers events to sinks, and ends the calls of lost engines."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import httpx2
+import structlog
+import uvloop
+from redis.asyncio import Redis
+
+from api.dispatcher import OUTAGE_DELAY, Dispatcher
+from api.lost_engines import LostEngineReaper
+from api.services import require_redis_url
+from config import ConfigurationError, Settings, load_settings
+from config.logs import configure_logging
+from state.calls import CallStore
+from state.connection import UNREACHABLE, connect
+from state.delivery_counts import DeliveryCounts
+from state.engines import EngineRegistry
+from state.keys import Keys
+from state.outbox import Outbox
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        redis_url = require_redis_url(settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logging(settings.log, "notifier")
+    uvloop.run(serve(settings, redis_url))
+    return 0
+
+
+async def serve(settings: Settings, redis_url: str) -> None:
+    """Until SIGTERM or SIGINT; attempts in progress end within their timeout."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, stopped.set)
+    keys = Keys(settings.redis.prefix)
+    lost_after = settings.engine.lost_after
+    async with (
+        connect(redis_url) as redis,
+        # Settings come from one place: neither proxies nor credentials are taken from the environment.
+        httpx2.AsyncClient(
+            timeout=settings.notifier.timeout,
+            follow_redirects=False,
+            trust_env=False,
+            # Shorter than the idle time of common servers: a POST that meets their close is a failed try.
+            limits=httpx2.Limits(max_connections=settings.notifier.concurrency, keepalive_expiry=2),
+        ) as http,
+    ):
+        calls = CallStore(redis, keys, retention=settings.call.retention, engine_lost_after=lost_after)
+        outbox = Outbox(redis, keys)
+        dispatcher = Dispatcher(
+            settings, outbox=outbox, calls=calls, counts=DeliveryCounts(redis, keys), http=http
+        )
+        engines = EngineRegistry(redis, keys, lost_after=lost_after)
+        reaper = LostEngineReaper(engines, calls, lost_after=lost_after)
+        log.info("notifier_started")
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(listen(redis, outbox.wake_channel, dispatcher))
+            tasks.create_task(dispatcher.run())
+            tasks.create_task(reaper.run(stopped))
+            await stopped.wait()
+            listening.cancel()
+            dispatcher.stop()
+        log.info("notifier_ended")
+
+
+async def listen(redis: Redis, channel: str, dispatcher: Dispatcher) -> None:
+    """Wake the dispatcher whenever something becomes due, and after an outage, which may have hidden that."""
+    while True:
+        try:
+            async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                await pubsub.subscribe(channel)
+                dispatcher.wake()
+                while True:
+                    if await pubsub.get_message(timeout=30):
+                        dispatcher.wake()
+        except UNREACHABLE:
+            await asyncio.sleep(OUTAGE_DELAY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command `dialbridge`: every process of the product, the lab and the demonstration."""

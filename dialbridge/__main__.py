@@ -1,0 +1,3 @@
+from dialbridge.cli import main
+
+main()

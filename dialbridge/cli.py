@@ -1,0 +1,104 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from config import ConfigurationError
+from config.logs import configure_logging
+from config.settings import CONFIG_VARIABLE, LogSettings
+from dialbridge.processes import MODULES
+from dialbridge.supervisor import StartFailedError
+
+app = typer.Typer(
+    help="Click-to-dial that really bridges phone calls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help=f"Settings file (TOML); else the one that {CONFIG_VARIABLE} names."),
+]
+VarOption = Annotated[Path, typer.Option("--var", help="Folder for everything that is written.")]
+
+
+@app.command()
+def serve(config: ConfigOption = None, var: VarOption = Path("var")) -> None:
+    """Run api, engine and notifier, and an embedded Redis if none is configured."""
+    from dialbridge.serve import serve as run  # noqa: PLC0415 - each command loads what it needs
+
+    try:
+        run(_named(config), var)
+    except (ConfigurationError, StartFailedError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def engine(config: ConfigOption = None) -> None:
+    """Run one engine: the process that dials, bridges and records."""
+    _become("engine", config)
+
+
+@app.command()
+def api(config: ConfigOption = None) -> None:
+    """Run one REST server."""
+    _become("api", config)
+
+
+@app.command()
+def notifier(config: ConfigOption = None) -> None:
+    """Run one notifier: it delivers the events to the sinks."""
+    _become("notifier", config)
+
+
+@app.command()
+def lab(
+    var: VarOption = Path("var"),
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="TCP port of the API.")] = 9091,
+) -> None:
+    """Run everything on this machine, with phones that answer, and say how to use it."""
+    from dialbridge.lab import Lab, LabError  # noqa: PLC0415
+    from dialbridge.phones import PhonesMissingError  # noqa: PLC0415
+
+    configure_logging(LogSettings(format="console"), "lab")
+    try:
+        Lab(var, port).run(lambda line: print(line, flush=True))
+    except (LabError, PhonesMissingError, ConfigurationError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(var: VarOption = Path("var")) -> None:
+    """Place one recorded call in a lab of its own, show what happens, and prove what was recorded."""
+    from dialbridge.demo.run import main as run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(var / "demo"))
+
+
+def main() -> None:
+    app()
+
+
+def _named(config: Path | None) -> Path | None:
+    """The settings file of the option or of the environment."""
+    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        return Path(named)
+    return config
+
+
+def _become(process: str, config: Path | None) -> NoReturn:
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = str(config.resolve())
+    os.execv(sys.executable, [sys.executable, "-m", MODULES[process]])  # noqa: S606
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"dialbridge: {sentence}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,1 @@
+"""`dialbridge demo`: one real call, shown and proved."""

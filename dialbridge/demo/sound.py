@@ -1,0 +1,106 @@
+"""The proof that both parties were recorded: their tones in the recording's spectrum."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from dialbridge.demo.failure import DemoFailedError
+
+PART = "the recording"
+MIN_OVER_FLOOR = 30.0
+"""dB that a tone must stand above the floor."""
+MAX_DIFFERENCE = 3.0
+"""dB between the two tones: both phones play at the same level."""
+WINDOW = 0.5
+"""Seconds; in each such part of the recording both tones must be."""
+EDGE = 0.2
+"""Seconds at either end that are not judged."""
+
+Samples = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    samples: Samples
+    """Full scale is 1."""
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class ToneLevels:
+    """Of the whole recording; dB of full scale."""
+
+    levels: dict[int, float]
+    """By frequency in Hz."""
+    floor: float
+    """The median of the spectrum."""
+
+
+def read_wav(content: bytes) -> Recording:
+    """16-bit PCM, 8 kHz, mono; raises DemoFailedError for anything else."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            form = (file.format, file.subtype, file.samplerate, file.channels)
+            samples = file.read(dtype="float64")
+    except soundfile.LibsndfileError as error:
+        raise DemoFailedError(PART, f"is no sound file: {error}", process="engine") from error
+    if form != ("WAV", "PCM_16", 8000, 1):
+        raise DemoFailedError(PART, f"is {form} instead of WAV, PCM_16, 8000 Hz, mono", process="engine")
+    return Recording(samples, form[2])
+
+
+def check_length(recording: Recording, connected: float, tolerance: float = 0.5) -> None:
+    """It lasts as long as the parties were connected (seconds)."""
+    if abs(recording.seconds - connected) > tolerance:
+        raise DemoFailedError(
+            PART,
+            f"lasts {recording.seconds:.2f} s, but the parties were connected for {connected:.2f} s",
+            process="engine",
+        )
+
+
+def check_tones(recording: Recording, frequencies: tuple[int, int]) -> ToneLevels:
+    """Both tones are in it, from beginning to end and equally loud."""
+    edge, size = round(EDGE * recording.rate), round(WINDOW * recording.rate)
+    inner = recording.samples[edge : len(recording.samples) - edge]
+    if len(inner) < size:
+        raise DemoFailedError(PART, f"is only {recording.seconds:.2f} s long", process="engine")
+    whole = tone_levels(Recording(inner, recording.rate), frequencies)
+    for start in range(0, len(inner) - size + 1, size):
+        part = tone_levels(Recording(inner[start : start + size], recording.rate), frequencies)
+        for frequency, level in part.levels.items():
+            if level - part.floor < MIN_OVER_FLOOR or whole.levels[frequency] - level > MAX_DIFFERENCE:
+                raise DemoFailedError(
+                    PART,
+                    f"lacks the tone of {frequency} Hz at {EDGE + start / recording.rate:.1f} s: "
+                    f"{level:.0f} dB, floor {part.floor:.0f} dB",
+                    process="engine",
+                )
+    first, second = (whole.levels[frequency] for frequency in frequencies)
+    if abs(first - second) > MAX_DIFFERENCE:
+        raise DemoFailedError(PART, f"has its tones {abs(first - second):.1f} dB apart", process="engine")
+    return whole
+
+
+def tone_levels(recording: Recording, frequencies: tuple[int, ...]) -> ToneLevels:
+    """Levels in the Hann-windowed spectrum; a full-scale sine is 0 dB."""
+    window = np.hanning(len(recording.samples))
+    windowed, scale = recording.samples * window, 2 / max(float(window.sum()), 1e-9)
+    times = np.arange(len(windowed)) / recording.rate
+    levels = {f: _decibels(scale * np.abs(windowed @ np.exp(-2j * np.pi * f * times))) for f in frequencies}
+    return ToneLevels(levels, _decibels(scale * np.median(np.abs(np.fft.rfft(windowed)))))
+
+
+def _decibels(amplitude: float) -> float:
+    """Of full scale, and not below what 16 bits can hold."""
+    return 20 * math.log10(max(amplitude, 1e-5))

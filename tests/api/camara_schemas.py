@@ -1,0 +1,47 @@
+"""CAMARA's own schemas (copies of the published documents are in `camara/`) as validators."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+_ROOT = Path(__file__).parent / "camara"
+_BASE = "https://camara.invalid/"
+_API = f"{_BASE}API_definitions/click-to-dial.yaml"
+
+
+def validate(schema: str, instance: object) -> None:
+    """Against `components/schemas/<schema>` of click-to-dial.yaml; raises ValidationError."""
+    _validator(f"{_API}#/components/schemas/{schema}").validate(instance)
+
+
+def validate_error(status: int, body: object) -> None:
+    """Against the API's own error response of this status, else that of CAMARA_common.yaml."""
+    names = {409: "Conflict409", 422: "UnprocessableEntity422"}
+    document = _API if status in (400, 401, 403, 404, 409, 422) else f"{_BASE}common/CAMARA_common.yaml"
+    pointer = (
+        f"#/components/responses/{names.get(status, f'Generic{status}')}/content/application~1json/schema"
+    )
+    _validator(document + pointer).validate(body)
+    assert isinstance(body, dict)
+    assert set(body) == {"status", "code", "message"}
+
+
+@cache
+def _registry() -> Registry[Any]:
+    documents = ((path, yaml.safe_load(path.read_text())) for path in _ROOT.rglob("*.yaml"))
+    return Registry().with_resources(
+        (f"{_BASE}{path.relative_to(_ROOT)}", Resource(contents=document, specification=DRAFT202012))
+        for path, document in documents
+    )
+
+
+@cache
+def _validator(reference: str) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": reference}, registry=_registry())

@@ -1,0 +1,84 @@
+"""A client's sink: a real HTTP server that notes what it gets and answers as told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.api.processes import wait_until
+
+
+@dataclass(frozen=True)
+class Received:
+    path: str
+    headers: dict[str, str]
+    event: dict[str, Any]
+
+    @property
+    def state(self) -> str:
+        return str(self.event["data"]["status"]["state"])
+
+
+class SinkServer:
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answers: defaultdict[str, deque[int]] = defaultdict(deque)
+        """Per path, the statuses of the next answers; 204 when there is none left."""
+        self.held: dict[str, threading.Event] = {}
+        """Per path, no answer before this event is set."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        for event in self.held.values():
+            event.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def at(self, path: str) -> list[Received]:
+        return [received for received in self.received if received.path == path]
+
+    def wait_for(self, path: str, count: int, timeout: float = 10.0) -> list[Received]:
+        wait_until(lambda: len(self.at(path)) >= count, timeout, f"{count} events at {path}")
+        return self.at(path)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # http.server's name
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                sink.received.append(Received(self.path, headers, json.loads(body)))
+                if (gate := sink.held.get(self.path)) is not None:
+                    gate.wait(30)
+                answers = sink.answers[self.path]
+                try:
+                    self.send_response(answers.popleft() if answers else 204)
+                    if self.path.startswith("/redirect"):
+                        self.send_header("Location", f"{sink.root}/elsewhere")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                except OSError:
+                    self.close_connection = True  # the notifier gave up waiting
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        return Handler

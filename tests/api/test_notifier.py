@@ -1,0 +1,188 @@
+"""The notifier process: order, patience, and independence of sinks."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from state.call import CallState, DisconnectionReason
+from state.connection import connect
+from state.delivery_counts import DeliveryCounts, DeliveryOutcome
+from state.keys import Keys
+from state.outbox import Outbox
+from tests.api.camara_schemas import validate
+from tests.api.configuration import write_config
+from tests.api.played_engine import PlayedEngine
+from tests.api.processes import NotifierProcess, wait_until
+from tests.api.sink_server import SinkServer
+
+WHOLE_LIFE = ["initiating", "callingCaller", "callingCallee", "connected", "disconnected"]
+
+
+@pytest.fixture
+def running(notifier: NotifierProcess) -> NotifierProcess:
+    notifier.start()
+    return notifier
+
+
+def live_and_end(engine: PlayedEngine, call_id: str) -> None:
+    engine.connect(call_id)
+    engine.end(call_id, DisconnectionReason.HANG_UP, duration=7)
+
+
+def nothing_left(engine: PlayedEngine, redis_url: str, prefix: str) -> None:
+    async def due() -> float | None:
+        async with connect(redis_url) as redis:
+            return await Outbox(redis, Keys(prefix)).seconds_until_due()
+
+    wait_until(lambda: engine.run(due()) is None, what="an empty outbox")
+
+
+def count(engine: PlayedEngine, redis_url: str, prefix: str, outcome: DeliveryOutcome) -> int:
+    async def read() -> int:
+        async with connect(redis_url) as redis:
+            return (await DeliveryCounts(redis, Keys(prefix)).read())[outcome]
+
+    return engine.run(read())
+
+
+@pytest.mark.usefixtures("running")
+def test_every_step_arrives_in_order_with_the_right_headers(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str
+) -> None:
+    call = engine.create(sink=f"{sink.root}/a?b=c", sink_token="sink-token", correlator="corr-1")
+    live_and_end(engine, call.id)
+    received = sink.wait_for("/a?b=c", 5)
+    assert [one.state for one in received] == WHOLE_LIFE
+    for one, event in zip(received, engine.run(engine.calls.events(call.id)), strict=True):
+        assert one.headers["content-type"] == "application/cloudevents+json"
+        assert one.headers["authorization"] == "Bearer sink-token"
+        assert one.headers["x-correlator"] == "corr-1"
+        assert one.event["id"] == event.id
+        assert one.event["data"]["callId"] == call.id
+        validate("CallStatusChangedEvent", one.event)
+    assert received[-1].event["data"]["callDuration"] == "7"
+    nothing_left(engine, redis_url, prefix)
+    wait_until(lambda: count(engine, redis_url, prefix, DeliveryOutcome.DELIVERED) == 5)
+
+
+@pytest.mark.usefixtures("running")
+def test_without_a_credential_there_is_no_authorization(engine: PlayedEngine, sink: SinkServer) -> None:
+    engine.create(sink=f"{sink.root}/plain")
+    assert "authorization" not in sink.wait_for("/plain", 1)[0].headers
+
+
+@pytest.mark.usefixtures("running")
+def test_a_failed_delivery_is_repeated_with_the_same_id_before_the_next_event(
+    engine: PlayedEngine, sink: SinkServer
+) -> None:
+    sink.answers["/flaky"].extend([500, 503, 404, 302])
+    call = engine.create(sink=f"{sink.root}/flaky")
+    live_and_end(engine, call.id)
+    received = sink.wait_for("/flaky", 9)
+    assert [one.state for one in received] == ["initiating"] * 4 + WHOLE_LIFE
+    assert len({one.event["id"] for one in received[:5]}) == 1
+    assert len({one.event["id"] for one in received}) == 5
+    assert received[0].event == received[4].event
+
+
+@pytest.mark.usefixtures("running")
+def test_a_redirect_is_not_followed(engine: PlayedEngine, sink: SinkServer) -> None:
+    sink.answers["/redirect"].extend([307])
+    engine.create(sink=f"{sink.root}/redirect", sink_token="secret")
+    sink.wait_for("/redirect", 2)
+    assert sink.at("/elsewhere") == []
+
+
+@pytest.mark.usefixtures("running")
+def test_gone_ends_the_delivery_of_that_event(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str
+) -> None:
+    sink.answers["/gone"].extend([410])
+    call = engine.create(sink=f"{sink.root}/gone")
+    engine.end(call.id, DisconnectionReason.CALLER_BUSY)
+    assert [one.state for one in sink.wait_for("/gone", 2)] == ["initiating", "disconnected"]
+    wait_until(lambda: count(engine, redis_url, prefix, DeliveryOutcome.REFUSED) == 1)
+
+
+@pytest.mark.usefixtures("running")
+def test_slow_and_dead_sinks_delay_no_other_calls_events(engine: PlayedEngine, sink: SinkServer) -> None:
+    slow = SinkServer()
+    slow.held["/slow"] = threading.Event()
+    slow.start()
+    try:
+        for _ in range(20):  # more than the notifier has slots
+            engine.create(sink=f"{slow.root}/slow")
+            engine.create(sink="http://127.0.0.1:9/dead")
+        slow.wait_for("/slow", 4)
+        quick = engine.create(sink=f"{sink.root}/quick")
+        live_and_end(engine, quick.id)
+        assert [one.state for one in sink.wait_for("/quick", 5)] == WHOLE_LIFE
+        assert len(slow.received) == 4, "the slow sink has half of the slots and was never answered"
+    finally:
+        slow.stop()
+
+
+def test_events_are_given_up_in_the_end(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    changes = {"notifier": {"give_up_after": 0.3}}
+    patient = NotifierProcess(write_config(tmp_path, redis_url, prefix, changes=changes))
+    patient.start()
+    sink.answers["/broken"].extend([500] * 1000)
+    call = engine.create(sink=f"{sink.root}/broken")
+    nothing_left(engine, redis_url, prefix)
+    assert len(sink.at("/broken")) > 1
+    assert "event_given_up" in patient.log()
+    sink.answers["/broken"].clear()
+    engine.advance(call.id, CallState.CALLING_CALLER)
+    wait_until(lambda: sink.at("/broken")[-1].state == "callingCaller")
+    assert patient.terminate() == 0
+
+
+def test_a_killed_notifier_loses_nothing(
+    engine: PlayedEngine, sink: SinkServer, notifier: NotifierProcess
+) -> None:
+    notifier.start()
+    sink.held["/kept"] = threading.Event()
+    call = engine.create(sink=f"{sink.root}/kept")
+    sink.wait_for("/kept", 1)
+    live_and_end(engine, call.id)
+    notifier.kill()
+    sink.held.pop("/kept").set()
+    notifier.start()
+    received = sink.wait_for("/kept", 6)
+    assert [one.state for one in received] == ["initiating", *WHOLE_LIFE]
+    assert received[0].event == received[1].event
+
+
+def test_a_terminated_notifier_finishes_what_it_began(
+    engine: PlayedEngine, sink: SinkServer, notifier: NotifierProcess, redis_url: str, prefix: str
+) -> None:
+    notifier.start()
+    sink.held["/last"] = threading.Event()
+    call = engine.create(sink=f"{sink.root}/last")
+    sink.wait_for("/last", 1)
+    engine.advance(call.id, CallState.CALLING_CALLER)
+    ending = threading.Thread(target=notifier.terminate)
+    ending.start()
+    sink.held["/last"].set()
+    ending.join()
+    assert notifier.exit_code() == 0, notifier.log()
+    assert [one.state for one in sink.at("/last")] in (["initiating"], ["initiating", "callingCaller"])
+    notifier.start()
+    assert [one.state for one in sink.wait_for("/last", 2)] == ["initiating", "callingCaller"]
+
+
+def test_the_log_holds_no_number_and_no_token(
+    engine: PlayedEngine, sink: SinkServer, running: NotifierProcess
+) -> None:
+    sink.answers["/private"].extend([500])
+    call = engine.create(sink=f"{sink.root}/private", sink_token="very-secret")
+    sink.wait_for("/private", 2)
+    wait_until(lambda: "event_delivered" in running.log())
+    assert call.id in running.log()
+    for secret in ("very-secret", call.caller, call.callee):
+        assert secret not in running.log()

@@ -1,0 +1,165 @@
+"""`dialbridge lab`: what it writes, what it refuses, and that labs side by side do not meet."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from stat import S_IMODE
+
+import httpx2
+import pytest
+from redis import Redis
+
+from dialbridge.lab_settings import BLACKLISTED, LabSettings
+from dialbridge.ports import HOST, free_tcp
+from dialbridge.private_file import write_private
+from tests.support import evidence
+from tests.support.calls_client import CallsClient
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class LabUnderTest:
+    """One lab in its own process."""
+
+    def __init__(self, var: Path, port: int) -> None:
+        self.var = var
+        self.port = port
+        self.log = var.with_suffix(".log")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dialbridge", "lab", "--var", str(var), "--port", str(port)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        evidence.offer(str(self.log), lambda: evidence.tail(self.log))
+
+    @property
+    def description(self) -> Path:
+        return self.var / "lab.json"
+
+    def wait_ready(self) -> dict[str, str]:
+        wait_until(lambda: self.description.exists() or self.process.poll() is not None, 40.0, "the lab")
+        content: dict[str, str] = json.loads(self.description.read_text())
+        return content
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def client(self) -> CallsClient:
+        lab = self.wait_ready()
+        return CallsClient(lab["api_root"], lab["client_id"], lab["client_secret"]).authenticate()
+
+
+class Labs:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.started: list[LabUnderTest] = []
+
+    def start(self, *, port: int | None = None) -> LabUnderTest:
+        lab = LabUnderTest(self._folder / f"lab-{len(self.started)}", port or free_tcp())
+        self.started.append(lab)
+        return lab
+
+
+@pytest.fixture
+def labs(tmp_path: Path) -> Iterator[Labs]:
+    made = Labs(tmp_path)
+    yield made
+    for lab in made.started:
+        evidence.withdraw(str(lab.log))
+        lab.process.kill()
+        lab.process.wait()
+
+
+def test_describes_itself_while_it_runs(labs: Labs) -> None:
+    lab = labs.start()
+    description = lab.wait_ready()
+    assert S_IMODE(lab.description.stat().st_mode) == 0o600
+    assert description["api_root"] == f"http://127.0.0.1:{lab.port}"
+    assert description["token_url"] == f"http://127.0.0.1:{lab.port}/oauth2/token"
+    assert description["enterprise_number"].startswith("+44163296")
+    assert len(description["client_secret"]) >= 32
+    assert description["client_secret"] != description["other_client_secret"]
+    with Redis.from_url(description["redis_url"]) as redis:
+        assert redis.ping()
+    settings = tomllib.loads(Path(description["config"]).read_text())
+    assert settings["api"]["port"] == lab.port
+
+    printed = lab.log.read_text()
+    for name in ("api_root", "client_id", "client_secret"):
+        assert description[name] in printed
+
+    assert lab.stop() == 0
+    assert not lab.description.exists()
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{description['api_root']}/healthz", trust_env=False)
+
+
+def test_two_labs_side_by_side(labs: Labs) -> None:
+    lab, other = labs.start(), labs.start()
+    with lab.client() as client, other.client() as other_client:
+        call_id = client.dial("+447700900001", "+447700900002")
+        client.wait_state(call_id, "connected")
+        assert other_client.get(call_id).status_code == 404
+        assert other.stop() == 0
+        assert client.state(call_id) == "connected"
+        assert client.delete(call_id).status_code == 204
+    assert lab.stop() == 0
+
+
+def test_its_two_clients_do_not_see_each_others_calls(labs: Labs) -> None:
+    lab = labs.start()
+    description = lab.wait_ready()
+    other = CallsClient(
+        description["api_root"], description["other_client_id"], description["other_client_secret"]
+    )
+    with lab.client() as client, other.authenticate() as stranger:
+        call_id = client.dial("+447700900011", "+447700900001")
+        assert stranger.get(call_id).status_code == 404
+        assert client.create(BLACKLISTED, "+447700900001").status_code == 422
+
+
+def test_a_live_call_ends_with_the_lab(labs: Labs) -> None:
+    lab = labs.start()
+    with lab.client() as client:
+        call_id = client.dial("+447700900001", "+447700900002", recording=True)
+        client.wait_state(call_id, "connected")
+    assert lab.stop() == 0
+    assert list((lab.var / "recordings").rglob("*.wav"))
+
+
+def test_a_port_that_is_taken(labs: Labs) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        lab = labs.start(port=port)
+        assert lab.process.wait(20) == 1
+    said = lab.log.read_text().strip()
+    assert said.splitlines()[-1] == (
+        f"dialbridge: port {port} is taken: stop the program that uses it, or choose another with --port"
+    )
+    assert not lab.description.exists()
+
+
+def test_settings_hold_any_path(tmp_path: Path) -> None:
+    odd = tmp_path / 'a "quoted" \\ für'
+    settings = LabSettings.fresh(var=odd, api_port=1, redis_url="redis://x", trunk_port=2)
+    assert tomllib.loads(settings.toml())["recording"]["root"] == str(odd / "recordings")
+
+
+def test_a_private_file_replaces_its_predecessor_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lab.json"
+    write_private(path, "long first content")
+    write_private(path, "second")
+    assert path.read_text() == "second"
+    assert S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["lab.json"]

@@ -1,0 +1,162 @@
+"""A SIP client of the tests: one UDP socket, one dialog, every message sent and kept as text."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from uuid import uuid4
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class SipText:
+    """One SIP message as text."""
+
+    text: str
+
+    @property
+    def start_line(self) -> str:
+        return self.text.split("\r\n", 1)[0]
+
+    @property
+    def status(self) -> int:
+        """The response's status code; 0 for a request."""
+        return int(self.start_line.split()[1]) if self.start_line.startswith("SIP/2.0 ") else 0
+
+    @property
+    def method(self) -> str:
+        """The request's method, or the method a response answers."""
+        return self.header("CSeq").split()[1]
+
+    @property
+    def body(self) -> str:
+        return self.text.partition("\r\n\r\n")[2]
+
+    def header(self, name: str) -> str:
+        """The first value of a header; raises KeyError if it is absent."""
+        for line in self.text.partition("\r\n\r\n")[0].split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.strip().lower() == name.lower():
+                return value.strip()
+        raise KeyError(name)
+
+    @property
+    def audio_port(self) -> int:
+        line = next(line for line in self.body.splitlines() if line.startswith("m=audio"))
+        return int(line.split()[1])
+
+
+@dataclass
+class SipDialog:
+    """Dials `number` at `port` of this machine. Waiting is bounded by `timeout` seconds everywhere."""
+
+    number: str
+    port: int
+    rtp_port: int = 9
+    timeout: float = 10.0
+    offer_digits: bool = True
+    uri_parameters: str = ""
+    sent: list[SipText] = field(default_factory=list)
+    received: list[SipText] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((HOST, 0))
+        self._local = self._socket.getsockname()[1]
+        self.call_id = uuid4().hex
+        self._from = f"<sip:test@{HOST}:{self._local}>;tag={uuid4().hex[:8]}"
+        self._uri = f"sip:{self.number}@{HOST}:{self.port}{self.uri_parameters}"
+        self._to = f"<{self._uri}>"
+        self._branch = self._new_branch()
+        self._cseq = 1
+
+    def __enter__(self) -> SipDialog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def invite(self) -> None:
+        formats = "0 101" if self.offer_digits else "0"
+        digits = "a=rtpmap:101 telephone-event/8000\r\n" if self.offer_digits else ""
+        offer = (
+            f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"
+            f"m=audio {self.rtp_port} RTP/AVP {formats}\r\na=rtpmap:0 PCMU/8000\r\n{digits}"
+        )
+        self.request("INVITE", self._uri, body=offer, branch=self._branch)
+
+    def ack(self, response: SipText) -> None:
+        """Acknowledge a final response; within its transaction unless it is a 2xx (RFC 3261, 17.1.1.3)."""
+        self._to = response.header("To")
+        accepted = response.status < 300
+        target = response.header("Contact").strip("<>") if accepted else self._uri
+        branch = self._new_branch() if accepted else self._branch
+        self.request("ACK", target, branch=branch)
+
+    def cancel(self) -> None:
+        self.request("CANCEL", self._uri, branch=self._branch)
+
+    def bye(self) -> None:
+        self._cseq += 1
+        self.request("BYE", self._uri, branch=self._new_branch())
+
+    def request(self, method: str, uri: str, *, branch: str, body: str = "") -> None:
+        head = (
+            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {HOST}:{self._local};branch={branch}\r\n"
+            f"From: {self._from}\r\nTo: {self._to}\r\nCall-ID: {self.call_id}\r\n"
+            f"CSeq: {self._cseq} {method}\r\nContact: <sip:test@{HOST}:{self._local}>\r\nMax-Forwards: 70\r\n"
+        )
+        if body:
+            head += "Content-Type: application/sdp\r\n"
+        self.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}")
+
+    def answer(self, request: SipText, status: str = "200 OK") -> None:
+        kept = "".join(f"{h}: {request.header(h)}\r\n" for h in ("Via", "From", "To", "Call-ID", "CSeq"))
+        self.send(f"SIP/2.0 {status}\r\n{kept}Content-Length: 0\r\n\r\n")
+
+    def send(self, text: str) -> None:
+        self.sent.append(SipText(text))
+        self._socket.sendto(text.encode(), (HOST, self.port))
+
+    def receive(self, timeout: float | None = None) -> SipText | None:
+        """The next message; None if there is none for `timeout` seconds."""
+        self._socket.settimeout(self.timeout if timeout is None else max(timeout, 0.001))
+        try:
+            message = SipText(self._socket.recv(65535).decode())
+        except TimeoutError:
+            return None
+        self.received.append(message)
+        return message
+
+    def expect(self, *wanted: int | str) -> SipText:
+        """The next message that is one of these statuses or requests; others but repeats are an error."""
+        deadline = time.monotonic() + self.timeout
+        while (left := deadline - time.monotonic()) > 0:
+            message = self.receive(left)
+            if message is None:
+                break
+            if message.status in wanted or (not message.status and message.method in wanted):
+                return message
+            if message.text not in [earlier.text for earlier in self.received[:-1]]:
+                raise AssertionError(f"expected {wanted}, received:\n{message.text}")
+        raise AssertionError(f"no {wanted} within {self.timeout} s; received {self.trail()}")
+
+    def establish(self) -> SipText:
+        """Dial until answered and acknowledge; the 200."""
+        self.invite()
+        self.expect(180)
+        accepted = self.expect(200)
+        self.ack(accepted)
+        return accepted
+
+    def trail(self) -> list[str]:
+        return [message.start_line for message in self.received]
+
+    @staticmethod
+    def _new_branch() -> str:
+        return f"z9hG4bK{uuid4().hex}"
