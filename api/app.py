@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _unique_id(route: APIRoute) -> str:
-    return route.name
+    return f"{route.name}:{route.path_format}"
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -68,5 +68,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(body.pop("$defs"))
         schemas[CreateCallRequest.__name__] = body
+        _drop_framework_errors(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _drop_framework_errors(document: dict[str, Any]) -> None:
+    """FastAPI documents a 422 wherever a parameter could be wrong; that is our 400."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

@@ -46,7 +46,6 @@ Calls = Annotated[CallService, Depends(call_service)]
 
 @router.post(
     "/calls",
-    operation_id="createCall",
     summary="Create a new Click to Dial call session",
     status_code=201,
     response_model=CallResource,
@@ -83,7 +82,6 @@ async def create_call(
 
 @router.get(
     "/calls/{callId}",
-    operation_id="getCall",
     summary="Get call details",
     responses=documented_errors(400, 401, 403, 404, 503),
 )
@@ -98,7 +96,6 @@ async def get_call(
 
 @router.delete(
     "/calls/{callId}",
-    operation_id="terminateCall",
     summary="Terminate an active call",
     status_code=204,
     responses=documented_errors(400, 401, 403, 404, 409, 503),

@@ -31,7 +31,6 @@ CHUNK = 3 * 64 * 1024
 
 @router.get(
     "/calls/{callId}/recording",
-    operation_id="getRecording",
     summary="Get call recording",
     response_model=RecordingResource,
     responses=documented_errors(400, 401, 403, 404, 503),

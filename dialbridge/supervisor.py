@@ -16,6 +16,8 @@ BACKOFF_MAX = 10.0
 STABLE_AFTER = 30.0
 """A child that ran this many seconds starts again with the shortest delay."""
 READY_POLL = 0.05
+SAME_REQUEST = 1.0
+"""Seconds in which a repeated signal is the same request: timeout(1), for one, signals pid and group."""
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 log = get_logger()
@@ -46,7 +48,8 @@ class _Restart:
 class Supervisor:
     """Use it from the main thread, as a context manager: on leaving, nothing it started is running.
 
-    It blocks its signals and takes them synchronously (sigtimedwait), so no handler interrupts anything.
+    It blocks its signals and takes them synchronously (sigtimedwait), so no handler interrupts anything. They
+    stay blocked: supervising is the last thing its process does, and a late signal must not spoil its end.
     """
 
     def __init__(self, start_order: Sequence[ChildSpec], stop_order: Sequence[str]) -> None:
@@ -56,10 +59,10 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._restarts: dict[str, _Restart] = {}
         self._delays: dict[str, float] = {}
-        self._stopping = False
+        self._stopping_since: float | None = None
 
     def __enter__(self) -> Supervisor:
-        self._former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +71,6 @@ class Supervisor:
         finally:
             for child in self._children.values():
                 child.sweep()
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._former_mask)
 
     def start(self) -> None:
         """Start everything, each child once the one before is ready.
@@ -102,9 +104,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """SIGTERM in the stop order, SIGKILL after each one's timeout; another signal: SIGKILL at once."""
-        if self._stopping:
+        if self._stopping_since is not None:
             return
-        self._stopping = True
+        self._stopping_since = time.monotonic()
         log.info("stopping", children=list(self.pids()))
         self._restarts.clear()
         unnamed = [name for name in self._children if name not in self._stop_order]
@@ -157,11 +159,14 @@ class Supervisor:
             if left <= 0:
                 log.warning("killed: it did not stop", child=child.name, after=child.spec.stop_timeout)
                 break
-            if self._take_signal(left):
+            if self._take_signal(left) and self._stopping_for() > SAME_REQUEST:
                 return False
         child.sweep()
         log.info("stopped", child=child.name, seconds=round(time.monotonic() - began, 2))
         return True
+
+    def _stopping_for(self) -> float:
+        return 0.0 if self._stopping_since is None else time.monotonic() - self._stopping_since
 
     @staticmethod
     def _take_signal(timeout: float) -> bool:

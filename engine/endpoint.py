@@ -69,7 +69,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         config.logConfig.consoleLevel = config.logConfig.level  # gates the writer, too
         config.logConfig.msgLogging = int(sip.trace)
         config.logConfig.decor = 0
-        config.logConfig.writer = log
+        config.logConfig.writer = log.__disown__()  # libDestroy deletes it
         media = config.medConfig
         media.clockRate = CLOCK_RATE
         media.sndClockRate = CLOCK_RATE

@@ -47,7 +47,7 @@ class RecordingResult(StrEnum):
 class Call(BaseModel):
     """One click-to-dial call as Redis holds it; times are UTC, durations whole seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     id: str
     client_id: str
@@ -79,7 +79,7 @@ class Call(BaseModel):
 class CallEvent(BaseModel):
     """One step of a call, as appended to its event stream and to the outbox."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     """Stable over every delivery attempt (CloudEvents `id`)."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import mkdtemp
+from types import FrameType
 
 from dialbridge.demo.checks import STATES, check_events, check_ladder, has_ended
 from dialbridge.demo.display import Display
@@ -156,7 +157,7 @@ def main(output: Path) -> int:
     output.mkdir(parents=True, exist_ok=True)
     var = Path(mkdtemp(prefix="run-", dir=output))
     for ending in ENDINGS:
-        signal.signal(ending, signal.default_int_handler)
+        signal.signal(ending, _interrupt)
     lab_process = LabProcess(var)
     try:
         with ExitStack() as stack:
@@ -181,8 +182,15 @@ def main(output: Path) -> int:
     return 0
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """The first signal ends the course; what follows it must not disturb the stopping."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _end(lab_process: LabProcess, display: Display) -> None:
-    """Whatever happened: the lab ends, in order if it can, and a second Ctrl-C is no way around it."""
+    """Whatever happened: the lab ends, in order if it can."""
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
     display.idle_line()

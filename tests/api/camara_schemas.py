@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 _ROOT = Path(__file__).parent / "camara"
@@ -37,7 +37,7 @@ def validate_error(status: int, body: object) -> None:
 def _registry() -> Registry[Any]:
     documents = ((path, yaml.safe_load(path.read_text())) for path in _ROOT.rglob("*.yaml"))
     return Registry().with_resources(
-        (f"{_BASE}{path.relative_to(_ROOT)}", Resource(contents=document, specification=DRAFT202012))
+        (f"{_BASE}{path.relative_to(_ROOT)}", DRAFT202012.create_resource(document))
         for path, document in documents
     )
 

@@ -50,7 +50,7 @@ class PlayedEngine:
         keys = Keys(prefix)
         self.calls = CallStore(self._redis, keys, retention=600, engine_lost_after=lost_after)
         self.registry = EngineRegistry(self._redis, keys, lost_after=lost_after)
-        self._thread = threading.Thread(target=self._loop.run_forever, name=prefix)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=prefix, daemon=True)
         self._playing: Future[None] | None = None
         self._stopped = asyncio.Event()
 
@@ -65,9 +65,10 @@ class PlayedEngine:
         if self._playing is not None:
             self._playing.result(10)
 
-    def stop(self) -> None:
+    def stop(self, *, retire: bool = True) -> None:
         self.die()
-        self.run(self.registry.retire(self.engine_id))
+        if retire:
+            self.run(self.registry.retire(self.engine_id))
         self.run(self._redis.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

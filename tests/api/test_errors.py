@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from state.connection import connect
+from state.keys import Keys
 from tests.api.camara_schemas import validate_error
 from tests.api.configuration import BLACKLISTED, UNRECORDED
 from tests.api.conftest import BASE_PATH, Platform
@@ -242,14 +244,30 @@ def test_another_method_is_405_and_names_the_right_ones(
 
 
 def test_401_comes_before_403_before_400_before_422(platform: Platform) -> None:
-    bad = {"content": b"{", "headers": {"Content-Type": "application/json", "x-correlator": "not allowed"}}
-    assert platform.http.post(CALLS, **bad).status_code == 401
-    bad["headers"] |= platform.bearer(scope="click-to-dial:calls:read")
-    assert platform.http.post(CALLS, **bad).status_code == 403
-    bad["headers"] |= platform.bearer()
-    assert platform.http.post(CALLS, **bad).status_code == 400
-    both = platform.post(caller={"number": "x"}, extra=1)
-    assert both.status_code == 400
+    def status(authorization: dict[str, str]) -> int:
+        headers = {"Content-Type": "application/json", "x-correlator": "not allowed", **authorization}
+        return platform.http.post(CALLS, content=b"{", headers=headers).status_code
+
+    assert status({}) == 401
+    assert status(platform.bearer(scope="click-to-dial:calls:read")) == 403
+    assert status(platform.bearer()) == 400
+    assert platform.post(caller={"number": "x"}, extra=1).status_code == 400
+
+
+def test_what_nobody_expected_is_500_without_a_detail(platform: Platform, redis_url: str) -> None:
+    call_id = platform.created()
+
+    async def damage() -> None:
+        async with connect(redis_url) as redis:
+            await redis.hset(Keys("platform").call(call_id), "created_at", "damaged-record")
+
+    platform.engine.run(damage())
+    answer = platform.get(call_id)
+    assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
+    validate_error(500, answer.json())
+    assert "damaged" not in answer.text
+    assert answer.headers["x-correlator"] in platform.process.log()
+    assert "Traceback" in platform.process.log()
 
 
 CORRELATOR = "b4333c46-49c0-4f62-80d7-f0ef930f1c46"

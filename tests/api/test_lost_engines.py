@@ -75,15 +75,16 @@ def test_the_calls_of_a_lost_engine_end_and_their_sinks_hear_of_it(
     assert frail.states(dialling.id)[-1] is CallState.FAILED
 
 
-@pytest.mark.usefixtures("reaper")
-def test_a_living_engine_is_left_alone(frail: PlayedEngine, redis_url: str, prefix: str) -> None:
+def test_a_living_engine_is_left_alone(
+    frail: PlayedEngine, reaper: NotifierProcess, redis_url: str, prefix: str
+) -> None:
     call = frail.create()
     dead = PlayedEngine(redis_url, prefix, lost_after=LOST_AFTER)
     dead.start()
-    dead.die()
-    wait_until(lambda: frail.run(frail.registry.lost()) == [dead.engine_id])
-    wait_until(lambda: frail.run(frail.registry.lost()) == [])
-    dead.stop()
+    dead.stop(retire=False)
+    wait_until(lambda: "lost_engine_retired" in reaper.log())
+    assert dead.engine_id in reaper.log()
+    assert frail.engine_id not in reaper.log()
     assert frail.record(call.id).state is CallState.INITIATING
 
 

@@ -159,7 +159,7 @@ def test_a_killed_notifier_loses_nothing(
 
 
 def test_a_terminated_notifier_finishes_what_it_began(
-    engine: PlayedEngine, sink: SinkServer, notifier: NotifierProcess, redis_url: str, prefix: str
+    engine: PlayedEngine, sink: SinkServer, notifier: NotifierProcess
 ) -> None:
     notifier.start()
     sink.held["/last"] = threading.Event()

@@ -145,16 +145,12 @@ def test_a_redis_that_is_away_is_503_and_is_found_again(prefix: str, tmp_path: P
 
 
 def test_a_killed_api_loses_no_call(
-    redis_url: str,
-    prefix: str,
-    tmp_path: Path,
-    engine: PlayedEngine,
-    notifier: NotifierProcess,
-    sink: SinkServer,
+    redis_url: str, prefix: str, tmp_path: Path, engine: PlayedEngine, sink: SinkServer
 ) -> None:
-    api = ApiProcess(write_config(tmp_path, redis_url, prefix))
-    api.start()
-    notifier.start()
+    config = write_config(tmp_path, redis_url, prefix)
+    api, notifier = ApiProcess(config), NotifierProcess(config)
+    for process in (api, notifier):
+        process.start()
     headers = bearer(api.root)
     body = {
         "caller": {"number": new_number()},
@@ -168,7 +164,8 @@ def test_a_killed_api_loses_no_call(
     read = httpx2.get(f"{api.root}{BASE_PATH}/calls/{created['callId']}", headers=headers, trust_env=False)
     assert read.json() == {**created, "status": "connected"}
     assert [one.state for one in sink.wait_for("/sink", 4)][-1] == "connected"
-    assert api.terminate() == 0
+    for process in (api, notifier):
+        assert process.terminate() == 0
 
 
 @pytest.mark.parametrize("module", ["api", "api.notifier"])

@@ -31,6 +31,12 @@ def test_both_tones_pass() -> None:
     assert levels == {440: pytest.approx(-12, abs=0.3), 1000: pytest.approx(-12, abs=0.3)}
 
 
+def test_a_late_packet_does_no_harm() -> None:
+    one = tone(440, 5.0)
+    shifted = np.concatenate([one[: 2 * RATE], one[2 * RATE + 160 : 4 * RATE + 160]]) + tone(1000, 4.0)
+    check_tones(read_wav(wav(shifted)), TONES)
+
+
 def silence_from(samples: Samples, begin: float, end: float) -> Samples:
     changed = samples.copy()
     changed[round(begin * RATE) : round(end * RATE)] = 0

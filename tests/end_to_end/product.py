@@ -21,6 +21,13 @@ class Product(Stack):
         self.rest: CallsClient = self.client()
         self._exit.callback(self.rest.__exit__, None, None, None)
 
+    def stop_redis(self) -> None:
+        self._redis.stop()
+
+    def start_redis(self) -> None:
+        """With what its append-only file holds."""
+        self._redis.start()
+
     def create(self, caller: str, callee: str, **fields: Any) -> str:
         """The callId of a new call."""
         return self.rest.dial(caller, callee, **fields)

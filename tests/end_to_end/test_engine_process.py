@@ -162,3 +162,19 @@ def test_killing_the_api_in_mid_call_changes_nothing_for_the_call(
     product.wait_ready()
     assert product.status(call_id) == "disconnected"
     assert product.rest.recording(call_id).status_code == 200
+
+
+def test_a_call_goes_on_and_ends_while_redis_is_away(
+    own_product: Product, trunk: SipTrunk, sink: Sink
+) -> None:
+    product = own_product
+    call_id, caller, callee = connect(product, trunk, sink=sink.url)
+    product.stop_redis()
+    assert not caller.received("BYE")
+    caller.bye()
+    callee.wait_for("BYE")
+    product.start_redis()
+    sink.wait_for(call_id, "disconnected")
+    assert sink.states(call_id) == STATES
+    assert product.wait_ended(call_id).recording_result is RecordingResult.SUCCESS
+    product.wait_idle()

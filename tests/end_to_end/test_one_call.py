@@ -22,7 +22,7 @@ from tests.support.audio import (
     has_tone,
     lacks_tone,
     longest_silence,
-    tone_level,
+    mean_tone_level,
     tone_segments,
 )
 from tests.support.calls_client import SINK_TOKEN
@@ -188,7 +188,7 @@ def test_the_recording_holds_both_at_equal_level_for_as_long_as_they_talked(seen
     samples, rate = soundfile.read(io.BytesIO(seen.wav), dtype="int16")
     info = soundfile.info(io.BytesIO(seen.wav))
     assert (rate, info.channels, info.subtype, info.format) == (8000, 1, "PCM_16", "WAV")
-    levels = [tone_level(samples, tone) for tone in (CALLER_TONE, CALLEE_TONE)]
+    levels = [mean_tone_level(samples, tone) for tone in (CALLER_TONE, CALLEE_TONE)]
     assert min(levels) > -20
     assert abs(levels[0] - levels[1]) < 1
     assert all(lacks_tone(samples, frequency) for frequency in RINGBACK)

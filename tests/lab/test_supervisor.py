@@ -171,9 +171,25 @@ def test_a_second_signal_stops_at_once(supervisors: Supervisors) -> None:
     supervised.process.send_signal(signal.SIGINT)
     # Told apart by what it says: it is in the middle of stopping the child that ignores SIGTERM.
     wait_until(lambda: "stopping" in supervised.log.read_text(), what="the first signal")
-    assert supervised.stop(signal.SIGINT) == 0
+
+    def ended() -> bool:
+        supervised.process.send_signal(signal.SIGINT)
+        return supervised.process.poll() is not None
+
+    wait_until(ended, what="end of the supervisor")
+    assert supervised.process.returncode == 0
     assert all(is_gone(pid) for pid in pids)
+    assert "stopping at once" in supervised.log.read_text()
     assert "end one" not in supervised.notes()
+
+
+def test_a_signal_that_comes_twice_is_one_request(supervisors: Supervisors) -> None:
+    supervised = supervisors.start(one=WAITS, two=WAITS)
+    for name in ("one", "two"):
+        supervised.wait_up(name)
+    supervised.process.send_signal(signal.SIGTERM)
+    assert supervised.stop(signal.SIGINT) == 0
+    assert supervised.notes()[-2:] == ["end one", "end two"]
 
 
 def test_no_child_outlives_a_supervisor_that_was_killed(supervisors: Supervisors) -> None:

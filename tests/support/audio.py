@@ -64,6 +64,20 @@ def tone_level(samples: Samples, frequency: float) -> float:
     return SILENCE if amplitude <= 0 else max(SILENCE, 20 * float(np.log10(amplitude)))
 
 
+def mean_tone_level(samples: Samples, frequency: float, *, window: float = 0.4) -> float:
+    """Level of a tone whose phase may shift on its way, in dBFS: the mean power over windows (seconds).
+
+    A jitter buffer that drops or conceals a packet shifts the phase; in `tone_level` what comes before and what
+    comes after would partly cancel.
+    """
+    size = round(window * RATE)
+    if len(samples) <= size:
+        return tone_level(samples, frequency)
+    starts = range(0, len(samples) - size + 1, size // 2)
+    powers = [10 ** (tone_level(samples[start : start + size], frequency) / 10) for start in starts]
+    return 10 * float(np.log10(np.mean(powers)))
+
+
 def total_level(samples: Samples) -> float:
     """RMS level in dBFS of a sine's scale (a full-scale sine is 0)."""
     if not len(samples):

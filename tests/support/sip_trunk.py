@@ -1,6 +1,6 @@
 """A trunk whose phones the test plays itself: for races that SIPp cannot time to the message.
 
-One UDP socket takes every INVITE of the engine. What a test does not decide (200 to CANCEL and BYE, 487, ACKs) the
+One UDP socket takes every INVITE of the engine. What a test does not decide (200 to CANCEL and BYE, 487) the
 phone does as RFC 3261 says, unless the test takes that over too.
 """
 

@@ -10,6 +10,7 @@ from tests.support.audio import (
     RATE,
     SILENCE,
     longest_silence,
+    mean_tone_level,
     mulaw_decode,
     mulaw_encode,
     tone,
@@ -37,6 +38,14 @@ def test_levels_are_of_full_scale() -> None:
     assert total_level(heard) == pytest.approx(-20, abs=0.1)
     assert tone_level(heard, 440) < -60
     assert tone_level(np.zeros(800, dtype=np.int16), 440) == SILENCE
+
+
+def test_the_mean_level_does_not_mind_a_shifted_phase() -> None:
+    half_a_period = round(RATE / 440 / 2)
+    shifted = np.concatenate([tone(440, 2.0), tone(440, 2.1)[half_a_period:]])
+    assert tone_level(shifted, 440) < -30
+    assert mean_tone_level(shifted, 440) == pytest.approx(-12, abs=0.7)
+    assert mean_tone_level(tone(440, 3.0), 440) == pytest.approx(-12, abs=0.1)
 
 
 def test_segments_and_silence() -> None:
