@@ -40,6 +40,7 @@ def lab_phones(directory: Path) -> Phones:
         raise PhonesMissingError("sipp is not installed: apt-get install sip-tester")
     if not SCENARIO.exists():
         raise PhonesMissingError(f"{SCENARIO} is missing: run the lab from a checkout of the sources")
+    directory = directory.resolve()  # SIPp runs inside it
     directory.mkdir(parents=True, exist_ok=True)
     for frequency in TONES:
         (directory / f"tone_{frequency}.ulaw").write_bytes(mulaw_tone(frequency))
@@ -78,7 +79,8 @@ def _sipp(
     name: str, directory: Path, scenario: tuple[str, ...], *, sip: int, control: int, media: int
 ) -> ChildSpec:
     errors = directory / f"{name}-errors.log"
-    errors.unlink(missing_ok=True)
+    for former in (errors, *directory.glob(f"{name}_*_errors_*.log")):
+        former.unlink(missing_ok=True)
     command = (
         *("sipp", *scenario, "-nostdin", "-skip_rlimit"),
         *("-i", HOST, "-bind_local", "-p", str(sip), "-ci", HOST, "-cp", str(control)),

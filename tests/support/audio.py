@@ -67,8 +67,8 @@ def tone_level(samples: Samples, frequency: float) -> float:
 def mean_tone_level(samples: Samples, frequency: float, *, window: float = 0.4) -> float:
     """Level of a tone whose phase may shift on its way, in dBFS: the mean power over windows (seconds).
 
-    A jitter buffer that drops or conceals a packet shifts the phase; in `tone_level` what comes before and what
-    comes after would partly cancel.
+    A jitter buffer that drops or conceals a packet shifts the phase; in `tone_level` what comes before it
+    and what comes after would partly cancel.
     """
     size = round(window * RATE)
     if len(samples) <= size:
