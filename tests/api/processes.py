@@ -6,24 +6,13 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import CONFIG_VARIABLE
+from tests.support.waiting import wait_until
 
 START_TIMEOUT = 20.0
 _LISTENING = re.compile(r"api listening on (http://\S+)")
-
-
-def wait_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
-    """Poll until `condition` holds; AssertionError after `timeout` seconds."""
-    pause = threading.Event()
-    for _ in range(int(timeout / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError(f"not within {timeout} s: {what or condition}")
 
 
 class ProductProcess:

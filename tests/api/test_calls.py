@@ -11,7 +11,7 @@ from state.call import CallState, DisconnectionReason
 from tests.api.camara_schemas import validate, validate_error
 from tests.api.conftest import BASE_PATH, Platform
 from tests.api.played_engine import new_number
-from tests.api.processes import wait_until
+from tests.support.waiting import wait_until
 
 BASE_PATHS = ["/click-to-dial/v0.2", "/click-to-dial/vwip"]
 

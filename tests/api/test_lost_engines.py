@@ -20,8 +20,9 @@ from state.call import (
 from state.calls import TransitionResult
 from tests.api.configuration import write_config
 from tests.api.played_engine import PlayedEngine
-from tests.api.processes import NotifierProcess, wait_until
+from tests.api.processes import NotifierProcess
 from tests.api.sink_server import SinkServer
+from tests.support.waiting import wait_until
 
 LOST_AFTER = 1.0
 

@@ -15,8 +15,9 @@ from state.outbox import Outbox
 from tests.api.camara_schemas import validate
 from tests.api.configuration import write_config
 from tests.api.played_engine import PlayedEngine
-from tests.api.processes import NotifierProcess, wait_until
+from tests.api.processes import NotifierProcess
 from tests.api.sink_server import SinkServer
+from tests.support.waiting import wait_until
 
 WHOLE_LIFE = ["initiating", "callingCaller", "callingCallee", "connected", "disconnected"]
 

@@ -14,8 +14,9 @@ from tests.api.camara_schemas import validate_error
 from tests.api.configuration import SECRET, write_config
 from tests.api.conftest import BASE_PATH, Platform
 from tests.api.played_engine import PlayedEngine, new_number
-from tests.api.processes import ApiProcess, NotifierProcess, ProductProcess, wait_until
+from tests.api.processes import ApiProcess, NotifierProcess, ProductProcess
 from tests.api.sink_server import SinkServer
+from tests.support.waiting import wait_until
 
 
 def bearer(root: str) -> dict[str, str]:

@@ -31,9 +31,11 @@ def test_both_tones_pass() -> None:
     assert levels == {440: pytest.approx(-12, abs=0.3), 1000: pytest.approx(-12, abs=0.3)}
 
 
-def test_a_late_packet_does_no_harm() -> None:
-    one = tone(440, 5.0)
-    shifted = np.concatenate([one[: 2 * RATE], one[2 * RATE + 160 : 4 * RATE + 160]]) + tone(1000, 4.0)
+@pytest.mark.parametrize("samples", [160, round(RATE / 440 / 2)], ids=["a packet", "the opposite phase"])
+@pytest.mark.parametrize("at", [1.95, 2.0, 2.1])
+def test_a_shifted_phase_does_no_harm(samples: int, at: float) -> None:
+    one, cut = tone(440, 5.0), round(at * RATE)
+    shifted = np.concatenate([one[:cut], one[cut + samples : 4 * RATE + samples]]) + tone(1000, 4.0)
     check_tones(read_wav(wav(shifted)), TONES)
 
 
@@ -48,7 +50,7 @@ def silence_from(samples: Samples, begin: float, end: float) -> Samples:
     [
         tone(440, 4.0),
         tone(1000, 4.0),
-        tone(450, 4.0) + tone(1010, 4.0),
+        tone(470, 4.0) + tone(1030, 4.0),
         mixed(second=-24),
         mixed(first=-70),
         np.zeros(4 * RATE, dtype=np.int16),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
+from redis.asyncio import Redis
 
 from state.call import Call, CallEvent
-from state.engines import EngineStatus
+from state.engines import EngineRegistry, EngineStatus
+from state.keys import Keys
 from tests.support.calls_client import TERMINAL, CallsClient
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -70,6 +72,15 @@ class Product(Stack):
         wait_until(idle, timeout, "an idle engine")
         return self.engine_status()
 
+    def wait_commands(self, count: int) -> None:
+        """Until so many commands wait for the engine."""
+
+        async def waiting(redis: Redis, keys: Keys) -> int:
+            (engine_id,) = [status.engine_id for status in await self._registry(redis, keys).statuses()]
+            return int(await redis.xlen(keys.commands(engine_id)))
+
+        wait_until(lambda: self.with_redis(waiting) >= count, 1.5, f"{count} commands")
+
     def wait_no_key(self, *starts: str, timeout: float = 10.0) -> None:
         """Until no key of the product begins with one of these, after its prefix."""
         for start in starts:
@@ -78,3 +89,6 @@ class Product(Stack):
     def has_key(self, start: str) -> bool:
         """Whether a key of the product begins so, after its prefix."""
         return any(key.split(":", 1)[1].startswith(start) for key in self.redis_keys())
+
+    def _registry(self, redis: Redis, keys: Keys) -> EngineRegistry:
+        return EngineRegistry(redis, keys, lost_after=self.settings.engine.lost_after)

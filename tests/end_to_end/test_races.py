@@ -5,7 +5,9 @@ The phones are played message by message, because SIPp cannot time these.
 
 from __future__ import annotations
 
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -38,6 +40,30 @@ def assert_cancelled(phone: Phone) -> None:
     assert cancel.header("Via") == phone.invite.header("Via")
     assert cancel.header("CSeq").split()[0] == phone.invite.header("CSeq").split()[0]
     phone.wait_for("ACK")
+
+
+def test_delete_before_the_engine_has_read_the_call(
+    product: Product, trunk: SipTrunk, numbers: tuple[str, str]
+) -> None:
+    product.engine.send_signal(signal.SIGSTOP)
+    try:
+        call_id = product.create(*numbers)
+        assert product.status(call_id) == "initiating"
+        with ThreadPoolExecutor(1) as client:
+            answer = client.submit(product.delete, call_id)
+            product.wait_commands(2)
+            product.engine.send_signal(signal.SIGCONT)
+            assert answer.result() == 204
+    finally:
+        product.engine.send_signal(signal.SIGCONT)
+    assert product.status(call_id) == "disconnected"
+    assert product.call(call_id).reason is DisconnectionReason.HANG_UP
+    # The dial command stood before the release: the INVITE left, and its first response brings the CANCEL.
+    caller = trunk.ringing_at(numbers[0])
+    caller.respond("180 Ringing")
+    assert_cancelled(caller)
+    assert not trunk.find(numbers[1])
+    product.wait_idle()
 
 
 def test_delete_while_the_caller_has_said_nothing(

@@ -32,7 +32,7 @@ class LabUnderTest:
     def __init__(self, var: Path, port: int) -> None:
         self.var = var
         self.port = port
-        self.log = var.with_suffix(".log")
+        self.log = var.with_name(f"{var.name}-{port}.log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dialbridge", "lab", "--var", str(var), "--port", str(port)],
@@ -65,8 +65,8 @@ class Labs:
         self._folder = folder
         self.started: list[LabUnderTest] = []
 
-    def start(self, *, port: int | None = None) -> LabUnderTest:
-        lab = LabUnderTest(self._folder / f"lab-{len(self.started)}", port or free_tcp())
+    def start(self, *, port: int | None = None, var: Path | None = None) -> LabUnderTest:
+        lab = LabUnderTest(var or self._folder / f"lab-{len(self.started)}", port or free_tcp())
         self.started.append(lab)
         return lab
 
@@ -148,6 +148,16 @@ def test_a_port_that_is_taken(labs: Labs) -> None:
         f"dialbridge: port {port} is taken: stop the program that uses it, or choose another with --port"
     )
     assert not lab.description.exists()
+
+
+def test_a_folder_that_is_taken(labs: Labs) -> None:
+    lab = labs.start()
+    description = lab.wait_ready()
+    second = labs.start(var=lab.var)
+    assert second.process.wait(20) == 1
+    assert "another lab runs in" in second.log.read_text()
+    assert json.loads(lab.description.read_text()) == description
+    assert lab.stop() == 0
 
 
 def test_settings_hold_any_path(tmp_path: Path) -> None:
