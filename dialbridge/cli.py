@@ -36,7 +36,7 @@ def serve(config: ConfigOption = None, var: VarOption = Path("var")) -> None:
 
     try:
         run(_named(config), var)
-    except (ConfigurationError, StartFailedError) as error:
+    except (ConfigurationError, StartFailedError, OSError) as error:
         _fail(str(error))
 
 
@@ -70,7 +70,7 @@ def lab(
     configure_logging(LogSettings(format="console"), "lab")
     try:
         Lab(var, port).run(lambda line: print(line, flush=True))
-    except (LabError, PhonesMissingError, ConfigurationError) as error:
+    except (LabError, PhonesMissingError, ConfigurationError, OSError) as error:
         _fail(str(error))
 
 
@@ -79,7 +79,10 @@ def demo(var: VarOption = Path("var")) -> None:
     """Place one recorded call in a lab of its own, show what happens, and prove what was recorded."""
     from dialbridge.demo.run import main as run_demo  # noqa: PLC0415
 
-    sys.exit(run_demo(var / "demo"))
+    try:
+        sys.exit(run_demo(var / "demo"))
+    except OSError as error:
+        _fail(f"the demonstration could not begin: {error}")
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -39,6 +41,26 @@ class Lab:
 
         Raises LabError or PhonesMissingError if it does not come up.
         """
+        with self._only_one():
+            self._run(announce)
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Two labs in one folder would share Redis and settings; raises LabError."""
+        path = self.var / "lab" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LabError(
+                    f"another lab runs in {self.var}: stop it, or choose another folder with --var"
+                ) from None
+            # Of a lab that was killed: nobody may take it for this one's.
+            self.description.unlink(missing_ok=True)
+            yield
+
+    def _run(self, announce: Callable[[str], None]) -> None:
         if not is_free_tcp(self.port):
             raise LabError(
                 f"port {self.port} is taken: stop the program that uses it, or choose another with --port"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from time import monotonic
 from typing import Literal
 
 import pjsua2 as pj
@@ -20,6 +21,8 @@ _MESSAGE = re.compile(
     r"(?P<way>[TR]X) \d+ bytes (?:Request|Response) msg [^\n]*?:\r?\n(?P<text>.*?)\n--end msg--", re.S
 )
 _NUMBER = re.compile(r"\+?\d{7,15}")
+LINGER = 32.0
+"""Seconds in which a BYE may be answered (RFC 3261, timer F)."""
 MESSAGE_LEVEL = 4
 """PJSIP logs SIP messages at this level."""
 
@@ -33,13 +36,20 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         self._level = level
         self._publish = publish
         self._legs: dict[str, tuple[str, Leg]] = {}
+        self._ended: dict[str, float] = {}
+        """When to forget the legs that have ended, in that order."""
 
     def watch(self, sip_call_id: str, call_id: str, leg: Leg) -> None:
         """Messages with this SIP Call-ID belong to this leg."""
         self._legs[sip_call_id] = (call_id, leg)
 
     def unwatch(self, sip_call_id: str) -> None:
-        self._legs.pop(sip_call_id, None)
+        """The leg has ended; pjsua says so when our BYE leaves, so its answer is still waited for."""
+        now = monotonic()
+        self._ended[sip_call_id] = now + LINGER
+        while (oldest := next(iter(self._ended))) and self._ended[oldest] <= now:
+            del self._ended[oldest]
+            self._legs.pop(oldest, None)
 
     def write(self, entry: pj.LogEntry) -> None:
         text: str = entry.msg

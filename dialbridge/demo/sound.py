@@ -18,7 +18,9 @@ MIN_OVER_FLOOR = 30.0
 MAX_DIFFERENCE = 3.0
 """dB between the two tones: both phones play at the same level."""
 MAX_DIP = 6.0
-"""dB below its mean that a tone may fall: where a packet was late its phase shifts, which looks like one."""
+"""dB below its mean that a tone may fall for a moment."""
+BAND = 15.0
+"""Hz to either side of a tone that belong to it."""
 WINDOW = 0.5
 """Seconds; in each such part of the recording both tones must be."""
 EDGE = 0.2
@@ -96,12 +98,18 @@ def check_tones(recording: Recording, frequencies: tuple[int, int]) -> ToneLevel
 
 
 def tone_levels(recording: Recording, frequencies: tuple[int, ...]) -> ToneLevels:
-    """Levels in the Hann-windowed spectrum; a full-scale sine is 0 dB."""
+    """Levels in the Hann-windowed spectrum; a full-scale sine is 0 dB.
+
+    A tone's power is that of a band: where a packet came late and its phase shifts, it spreads over a few Hz.
+    """
     window = np.hanning(len(recording.samples))
-    windowed, scale = recording.samples * window, 2 / max(float(window.sum()), 1e-9)
-    times = np.arange(len(windowed)) / recording.rate
-    levels = {f: _decibels(scale * np.abs(windowed @ np.exp(-2j * np.pi * f * times))) for f in frequencies}
-    return ToneLevels(levels, _decibels(scale * np.median(np.abs(np.fft.rfft(windowed)))))
+    spectrum = np.abs(np.fft.rfft(recording.samples * window))
+    bins = np.fft.rfftfreq(len(recording.samples), 1 / recording.rate)
+    scale = 2 / math.sqrt(len(window) * float(np.sum(window**2)))
+    levels = {
+        f: _decibels(scale * math.sqrt(np.sum(spectrum[np.abs(bins - f) <= BAND] ** 2))) for f in frequencies
+    }
+    return ToneLevels(levels, _decibels(2 / float(window.sum()) * float(np.median(spectrum))))
 
 
 def _mean(decibels: list[float]) -> float:
