@@ -14,6 +14,7 @@ import structlog
 
 from config import Settings
 from engine.b2bua import B2bua
+from engine.file_limit import raise_file_limit
 from engine.redis_link import OwnershipLost, RecordingStored, RedisLink
 from engine.tracing import PjLog
 from media.recordings import RecordingStore
@@ -40,7 +41,7 @@ class Worker:
             name=name,
             pid=os.getpid(),
             state=EngineState.UP,
-            capacity=settings.engine.capacity,
+            capacity=raise_file_limit(settings.engine.capacity),
             sip_address="",
             calls=0,
             legs=0,
