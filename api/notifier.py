@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.lost_engines import LostEngineReaper
-from api.services import require_redis_url
 from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
 from state.calls import CallStore
@@ -29,7 +28,7 @@ log = structlog.get_logger()
 def main() -> int:
     try:
         settings = load_settings()
-        redis_url = require_redis_url(settings)
+        redis_url = settings.redis_url
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2

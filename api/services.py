@@ -51,7 +51,7 @@ def build_services(settings: Settings) -> Services:
 
     Raises ConfigurationError.
     """
-    redis = connect(require_redis_url(settings))
+    redis = connect(settings.redis_url)
     keys = Keys(settings.redis.prefix)
     http = httpx2.AsyncClient(timeout=PROVIDER_TIMEOUT, trust_env=False)
     issuer = _embedded_issuer(settings, AssertionLog(redis, keys))
@@ -80,15 +80,6 @@ def build_services(settings: Settings) -> Services:
         issuer=issuer,
         metrics=ApiMetrics(),
     )
-
-
-def require_redis_url(settings: Settings) -> str:
-    """Raises ConfigurationError: only `dialbridge serve` starts a server of its own."""
-    if settings.redis.url is None:
-        raise ConfigurationError(
-            "redis.url is not set: name a Redis server, or start the lab with `dialbridge serve`"
-        )
-    return settings.redis.url
 
 
 def get_services(request: Request) -> Services:

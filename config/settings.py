@@ -60,15 +60,10 @@ class AuthSettings(Section):
 class ClientSettings(Section):
     id: str = Field(min_length=1, max_length=128)
     secret: SecretStr | None = None
+    """For the embedded issuer only, as is `jwks`."""
     jwks: dict[str, Any] | None = None
     """Public keys of a client that authenticates by private_key_jwt (RFC 7523)."""
     enterprise: str
-
-    @model_validator(mode="after")
-    def can_authenticate(self) -> ClientSettings:
-        if self.secret is None and self.jwks is None:
-            raise ValueError(f"client {self.id!r} has neither `secret` nor `jwks`")
-        return self
 
 
 class EnterpriseSettings(Section):
@@ -204,10 +199,23 @@ class Settings(BaseSettings):
         for client in self.clients:
             if client.enterprise not in enterprise_ids:
                 raise ValueError(f"client {client.id!r} names the unknown enterprise {client.enterprise!r}")
+            # With a provider of its own, only the provider knows how a client authenticates.
+            if self.auth.embedded_issuer and client.secret is None and client.jwks is None:
+                raise ValueError(f"client {client.id!r} has neither `secret` nor `jwks`")
         for what, ids in (("clients", [c.id for c in self.clients]), ("enterprises", enterprise_ids)):
             if len(set(ids)) != len(ids):
                 raise ValueError(f"two {what} have the same id")
         return self
+
+    @property
+    def redis_url(self) -> str:
+        """Raises ConfigurationError when none is set: only `dialbridge serve` starts one of its own."""
+        if self.redis.url is None:
+            raise ConfigurationError(
+                "redis.url is not set: name the Redis server that all processes share; "
+                "`dialbridge serve` starts one of its own when there is none"
+            )
+        return self.redis.url
 
     def enterprise_of(self, client_id: str) -> EnterpriseSettings | None:
         """The enterprise a provisioned client acts for."""

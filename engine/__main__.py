@@ -17,19 +17,13 @@ USAGE_ERROR = 2
 def main() -> int:
     try:
         settings = load_settings()
+        redis_url = settings.redis_url
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return USAGE_ERROR
-    if settings.redis.url is None:
-        print(  # noqa: T201
-            "redis.url is not set: the engine needs the Redis that the api uses; "
-            "`dialbridge serve` starts one of its own",
-            file=sys.stderr,
-        )
-        return USAGE_ERROR
     configure_logging(settings.log, "engine")
     try:
-        worker = Worker(settings, settings.redis.url)
+        worker = Worker(settings, redis_url)
     except pj.Error as error:
         structlog.get_logger("engine").error(
             "the SIP stack did not start; is the address free and ours?",
@@ -37,8 +31,7 @@ def main() -> int:
             error=error.reason or error.title,
         )
         return 1
-    worker.run()
-    return 0
+    return worker.run()
 
 
 if __name__ == "__main__":

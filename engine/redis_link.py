@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
+from redis.exceptions import RedisError
 
 from config import Settings
 from engine import signals as sig
 from media.recordings import RecordingError, RecordingStore
 from state.call import Call, CallState, RecordingResult, Transition, utc_now
 from state.calls import CallStore, TransitionResult
-from state.connection import UNREACHABLE, connect
+from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
 from state.sip_trace import SipMessage, SipTrace
@@ -69,6 +70,8 @@ class RedisLink:
         self._thread = threading.Thread(target=self._run, name="redis-link", daemon=True)
         self._steps: dict[str, deque[Transition]] = defaultdict(deque)
         self._messages: list[SipMessage] = []
+        self.broken = False
+        """A task failed for a reason that waiting does not mend: the process must end and be started anew."""
         self._readers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.Task[None]] = set()
         self._beat = asyncio.Event()
@@ -134,25 +137,29 @@ class RedisLink:
             tasks.discard(task)
             if not task.cancelled() and (error := task.exception()):
                 log.error("a task of the Redis link failed", exc_info=error)
+                self.broken = True
 
         task = self._loop.create_task(work)
         tasks.add(task)
         task.add_done_callback(done)
 
     async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Repeat until Redis answers. Says once that it does not, and once that it does again."""
+        """Repeat until Redis carries it out. Says once that it does not, and once that it does again.
+
+        Whatever Redis objects to: giving up would leave a call without its outcome, or the engine deaf.
+        """
         failing = False
         while True:
             try:
                 answer = await attempt()
-            except UNREACHABLE as error:
+            except (RedisError, OSError) as error:
                 if not failing:
-                    log.warning("Redis cannot be reached; repeating", error=str(error))
+                    log.warning("Redis does not serve us; repeating", error=repr(error))
                 failing = True
                 await asyncio.sleep(RETRY_DELAY)
             else:
                 if failing:
-                    log.info("Redis can be reached again")
+                    log.info("Redis serves us again")
                 return answer
 
     async def _keep_beating(self) -> None:
@@ -185,7 +192,7 @@ class RedisLink:
             steps.popleft()
             if result is not TransitionResult.APPLIED:
                 log.warning(
-                    "the call is not ours any more", call=call_id, state=step.event.state, result=result
+                    "the call is not ours any more", call_id=call_id, state=step.event.state, result=result
                 )
                 steps.clear()
                 self.inbox.append(OwnershipLost(call_id))
@@ -202,8 +209,8 @@ class RedisLink:
             messages = [*self._messages]
             try:
                 await self._trace.append(messages)
-            except UNREACHABLE as error:
-                log.warning("SIP messages were not traced", count=len(messages), error=str(error))
+            except (RedisError, OSError) as error:
+                log.warning("SIP messages were not traced", count=len(messages), error=repr(error))
             del self._messages[: len(messages)]
 
     async def _keep(self, call: Call) -> None:
@@ -211,7 +218,7 @@ class RedisLink:
         try:
             path = await asyncio.to_thread(self._recordings.keep, call.id, utc_now())
         except (RecordingError, OSError) as error:
-            log.error("the recording could not be stored", call=call.id, error=str(error))
+            log.error("the recording could not be stored", call_id=call.id, error=str(error))
         self.inbox.append(RecordingStored(call.id, path))
 
     async def _shut_down(self, within: float) -> None:

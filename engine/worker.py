@@ -62,16 +62,20 @@ class Worker:
         self._stop_asked = False
         self._next_status = 0.0
 
-    def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain: no new calls, live ones get `shutdown_grace` seconds."""
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, then drain: no new calls, live ones get `shutdown_grace` seconds.
+
+        The exit status: 1 if it had to end by itself.
+        """
         signal.signal(signal.SIGTERM, self._ask_stop)
         signal.signal(signal.SIGINT, self._ask_stop)
         self._report()
         self._link.start()
         log.info("engine up", engine=self._status.engine_id, sip=self._status.sip_address)
-        while not self._stop_asked:
+        while not self._stop_asked and not self._link.broken:
             self._turn()
         self._drain()
+        return 1 if self._link.broken else 0
 
     def _ask_stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame

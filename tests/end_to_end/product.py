@@ -30,6 +30,13 @@ class Product(Stack):
         """With what its append-only file holds."""
         self._redis.start()
 
+    def refuse_writes(self) -> None:
+        """Redis answers reads, and every write with an out-of-memory error."""
+        self.with_redis(lambda redis, _: redis.config_set("maxmemory", "1"))
+
+    def take_writes(self) -> None:
+        self.with_redis(lambda redis, _: redis.config_set("maxmemory", "0"))
+
     def create(self, caller: str, callee: str, **fields: Any) -> str:
         """The callId of a new call."""
         return self.rest.dial(caller, callee, **fields)

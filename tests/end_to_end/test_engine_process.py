@@ -178,3 +178,22 @@ def test_a_call_goes_on_and_ends_while_redis_is_away(
     assert sink.states(call_id) == STATES
     assert product.wait_ended(call_id).recording_result is RecordingResult.SUCCESS
     product.wait_idle()
+
+
+def test_a_call_ends_once_redis_takes_writes_again(own_product: Product, trunk: SipTrunk, sink: Sink) -> None:
+    """Redis answers, but refuses every write: out of memory."""
+    product = own_product
+    call_id, caller, callee = connect(product, trunk, sink=sink.url)
+    product.refuse_writes()
+    caller.bye()
+    callee.wait_for("BYE")
+    wait_until(lambda: product.post(fresh_number(), fresh_number()).status_code == 503, 10, "a refusal")
+    assert product.status(call_id) == "connected"
+    product.take_writes()
+    sink.wait_for(call_id, "disconnected")
+    assert sink.states(call_id) == STATES
+    assert product.call(call_id).reason is DisconnectionReason.HANG_UP
+    product.wait_ready()
+    again, caller, _ = connect(product, trunk)
+    caller.bye()
+    assert product.wait_ended(again).reason is DisconnectionReason.HANG_UP
