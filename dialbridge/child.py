@@ -26,7 +26,7 @@ class ChildSpec:
     """Added to our own."""
     directory: Path | None = None
     quiet: bool = False
-    """Discard its standard output; the error output is never discarded."""
+    """Discard its standard output, whatever `output` says; the error output is never discarded."""
     stop_timeout: float = 10.0
     """From SIGTERM to SIGKILL."""
     death_signal: signal.Signals = signal.SIGKILL
@@ -61,7 +61,7 @@ class Child:
             env={**os.environ, **spec.environment},
             cwd=spec.directory,
             stdin=subprocess.DEVNULL,
-            stdout=output or (subprocess.DEVNULL if spec.quiet else None),
+            stdout=subprocess.DEVNULL if spec.quiet else output,
             stderr=output,
             # Its own process group: Ctrl-C at the terminal reaches only us, who end it in order.
             process_group=0,

@@ -16,6 +16,8 @@ BACKOFF_MAX = 10.0
 STABLE_AFTER = 30.0
 """A child that ran this many seconds starts again with the shortest delay."""
 READY_POLL = 0.05
+UNUSABLE_SETTINGS = 2
+"""Exit status of a process that no restart would help."""
 SAME_REQUEST = 1.0
 """Seconds in which a repeated signal is the same request: timeout(1), for one, signals pid and group."""
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
@@ -97,7 +99,10 @@ class Supervisor:
                 )
 
     def run(self) -> None:
-        """Keep everything running until SIGTERM, SIGINT or SIGHUP."""
+        """Keep everything running until SIGTERM, SIGINT or SIGHUP.
+
+        Raises StartFailedError if a child cannot use its settings.
+        """
         while not self._take_signal(self._until_restart()):
             self._reap()
             self._restart_due()
@@ -132,6 +137,8 @@ class Supervisor:
             if status is None or name in self._restarts:
                 continue
             child.sweep()
+            if status == UNUSABLE_SETTINGS:
+                raise StartFailedError(f"the {name} cannot run with these settings; it has said why")
             delay = self._delays[name] = next_delay(self._delays.get(name), child.uptime)
             self._restarts[name] = _Restart(child.spec, time.monotonic() + delay, delay)
             log.error(

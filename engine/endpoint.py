@@ -58,7 +58,6 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         super().__init__()
         self.removed_ports: deque[int] = deque()
         """Bridge ports whose removal completed; filled by the media thread, emptied by the PJ thread."""
-        self._log = log
         self.libCreate()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0

@@ -49,7 +49,7 @@ class CallSession:
     def __init__(self, call: Call, limits: CallLimits, host: SessionHost) -> None:
         self.call = call
         self._host = host
-        self._log = structlog.get_logger("engine").bind(call=call.id)
+        self._log = structlog.get_logger("engine").bind(call_id=call.id)
         self._machine = CallMachine(limits, recording=call.recording_enabled)
         self._legs: dict[Leg, PartyCall] = {}
         self._alarms: dict[Timer, Alarm] = {}

@@ -20,7 +20,7 @@ log = structlog.get_logger("pjsip")
 _MESSAGE = re.compile(
     r"(?P<way>[TR]X) \d+ bytes (?:Request|Response) msg [^\n]*?:\r?\n(?P<text>.*?)\n--end msg--", re.S
 )
-_NUMBER = re.compile(r"\+?\d{7,15}")
+_NUMBER = re.compile(r"\+\d{5,15}|\d{7,15}")
 LINGER = 32.0
 """Seconds in which a BYE may be answered (RFC 3261, timer F)."""
 MESSAGE_LEVEL = 4

@@ -125,10 +125,14 @@ class Transition:
         return cls(call_id=call_id, epoch=epoch, event=event, recording_path=recording_path)
 
 
+SHORT_NUMBER = 8
+"""Characters: of so few, four digits would be most of the number."""
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
 def mask_number(number: str) -> str:
-    """A phone number as logs may show it: country and last two digits."""
-    return f"{number[:3]}…{number[-2:]}"
+    """A phone number as logs may show it: its first and last two digits; of a short one, only the first."""
+    return f"{number[:3]}…{number[-2:]}" if len(number) > SHORT_NUMBER else f"{number[:2]}…"

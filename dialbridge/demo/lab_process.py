@@ -43,6 +43,8 @@ class LabProcess:
             ChildSpec(
                 "lab",
                 (sys.executable, "-m", "dialbridge", "lab", "--var", str(var), "--port", str(free_tcp())),
+                # Its standard output tells the user the client's secret: not for a log that a failure quotes.
+                quiet=True,
                 output=self.log,
                 death_signal=signal.SIGTERM,
             )

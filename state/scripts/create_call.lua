@@ -36,6 +36,8 @@ if record.sink then
   redis.call('ZADD', KEYS[6], 'NX', now, call_id)
   redis.call('PUBLISH', KEYS[7], call_id)
 end
+-- The engine sends no events: where they go, and with which token, is none of its business.
+record.sink, record.sink_token = nil, nil
 redis.call('XADD', root .. 'engine:' .. chosen .. ':commands', '*',
   'command', 'dial', 'call_id', call_id, 'record', cjson.encode(record))
 return {'placed', chosen}

@@ -206,3 +206,19 @@ def test_the_delay_doubles_up_to_a_limit_and_starts_anew_after_a_stable_run() ->
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     assert delays[-1] == BACKOFF_MAX
     assert next_delay(delays[-1], STABLE_AFTER) == BACKOFF_INITIAL
+
+
+def test_settings_that_cannot_work_end_everything_with_a_sentence(tmp_path: Path) -> None:
+    """No issuer is named: a restart would not help."""
+    config = tmp_path / "dialbridge.toml"
+    config.write_text("[sip]\nport = 0\n[api]\nport = 0\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "dialbridge", "serve", "--config", str(config), "--var", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "auth.issuer is not set" in run.stderr
+    assert run.stderr.splitlines()[-1].startswith("dialbridge: the api cannot run with these settings")

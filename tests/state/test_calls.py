@@ -41,6 +41,7 @@ def new_call(call_id: str = "c1", callee: str = "+447700900002", **fields: objec
             "presented_number": "+441632960000",
             "created_at": utc_now(),
             "sink": "http://127.0.0.1/sink",
+            "sink_token": "token-of-the-sink",
             **fields,
         }
     )
@@ -68,7 +69,9 @@ async def test_a_call_is_written_with_its_event_its_command_and_its_slot(
     assert (call.state, call.engine_id, call.epoch) == (CallState.INITIATING, "e1", 1)
     assert [event.state for event in await store.events("c1")] == [CallState.INITIATING]
     _, commands = await registry.read_commands("e1", "0", 0.001)
-    assert commands == [DialCommand(call)]
+    assert commands == [DialCommand(call.model_copy(update={"sink": None, "sink_token": None}))]
+    assert call.sink_token == "token-of-the-sink"
+    assert "token-of-the-sink" not in str(await redis.xrange(keys.commands("e1")))
     assert await registry.calls_of("e1") == {"c1"}
     (delivery,) = await Outbox(redis, keys).claim(lease=30, at_most=10)
     assert delivery.event.state is CallState.INITIATING
