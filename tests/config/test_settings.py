@@ -53,6 +53,7 @@ def test_the_environment_overrides_one_key_of_the_file(
             "client 'crm' names the unknown enterprise 'acme'",
         ),
         (
+            "[auth]\nembedded_issuer = true\n"
             "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n"
             "[[clients]]\nid = 'crm'\nenterprise = 'acme'\n",
             "client 'crm' has neither `secret` nor `jwks`",
@@ -106,3 +107,24 @@ def test_a_file_that_is_not_toml(write: Callable[[str], Path]) -> None:
 def test_settings_cannot_be_changed_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().trunk.__setattr__("port", 1)
+
+
+def test_a_client_of_an_external_provider_needs_no_secret_of_ours(write: Callable[[str], Path]) -> None:
+    settings = load_settings(
+        write(
+            "[auth]\nissuer = 'https://id.example.com'\n"
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n"
+            "[[clients]]\nid = 'crm'\nenterprise = 'acme'\n"
+        )
+    )
+    enterprise = settings.enterprise_of("crm")
+    assert enterprise is not None
+    assert enterprise.number == "+447700900100"
+
+
+def test_the_readme_s_settings_for_a_trunk_of_one_s_own_can_be_used(write: Callable[[str], Path]) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    settings = load_settings(write(readme.split("```toml\n")[1].split("```")[0]))
+    assert settings.clients
+    assert all(settings.enterprise_of(client.id) for client in settings.clients)
+    assert settings.auth.issuer
