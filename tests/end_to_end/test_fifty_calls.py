@@ -12,12 +12,11 @@ from threading import Event
 import pytest
 import soundfile
 
-from dialbridge.child import Child
-from dialbridge.phones import lab_phones
 from state.call import Call, DisconnectionReason, RecordingResult
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.support.audio import has_tone, mean_tone_level
+from tests.support.phones import running_phones
 from tests.support.sink import Sink
 from tests.support.waiting import wait_until
 
@@ -41,14 +40,12 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("fifty")
-    phones = lab_phones(folder / "phones")
-    children = [Child(spec) for spec in phones.children]
-    try:
-        with Product(folder, trunk_port=phones.sip_port) as product, Sink() as sink:
-            yield carry_out(product, sink)
-    finally:
-        for child in children:
-            child.sweep()
+    with (
+        running_phones(folder / "phones") as phones,
+        Product(folder, trunk_port=phones.sip_port) as product,
+        Sink() as sink,
+    ):
+        yield carry_out(product, sink)
 
 
 def carry_out(product: Product, sink: Sink) -> Run:

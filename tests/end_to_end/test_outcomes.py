@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from dialbridge.child import Child
-from dialbridge.phones import lab_phones
 from state.call import CallState, RecordingResult
 from state.call import DisconnectionReason as Reason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.support.phones import running_phones
 from tests.support.sink import Sink
 
 
@@ -47,15 +46,12 @@ ROWS = [
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("outcomes")
-    phones = lab_phones(folder / "phones")
-    children = [Child(spec) for spec in phones.children]
-    try:
-        overrides = {"call": {"no_answer_timeout": 4.0, "max_duration": 5.0}}
-        with Product(folder, trunk_port=phones.sip_port, overrides=overrides) as running:
-            yield running
-    finally:
-        for child in children:
-            child.sweep()
+    limits = {"call": {"no_answer_timeout": 4.0, "max_duration": 5.0}}
+    with (
+        running_phones(folder / "phones") as phones,
+        Product(folder, trunk_port=phones.sip_port, overrides=limits) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +114,5 @@ def test_recording_is_refused_while_the_call_lives_and_without_one(product: Prod
 
 def test_nothing_is_left_of_all_these_calls(product: Product, endings: dict[Row, str]) -> None:
     assert endings
-    # 15 answers nothing at all: its INVITE can only be forgotten when RFC 3261's timer B (32 s) ends it.
-    product.wait_idle(timeout=60)
+    product.wait_idle()
     product.wait_no_key("pair", "outbox")

@@ -87,7 +87,7 @@ def total_level(samples: Samples) -> float:
 
 
 def has_tone(samples: Samples, frequency: float, *, above: float = -30.0) -> bool:
-    return tone_level(samples, frequency) > above
+    return mean_tone_level(samples, frequency) > above
 
 
 def lacks_tone(samples: Samples, frequency: float, *, below: float = -45.0) -> bool:
