@@ -66,10 +66,42 @@ class ClientSettings(Section):
     enterprise: str
 
 
+PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+RecordingChannels = Literal["mixed", "dual"]
+
+
+class AnnouncementSettings(Section):
+    """Which prompts an enterprise's calls play: names of WAV files in `announcements.folder`, without `.wav`."""
+
+    whisper: PromptName | None = None
+    """To the caller, before the callee is dialled."""
+    connect: PromptName | None = None
+    """To both, when the callee has answered, before they hear each other."""
+    connect_recorded: bool = True
+    """Whether the recording begins with the `connect` prompt or after it."""
+    busy: PromptName | None = None
+    """To the caller, when the callee is busy or declines."""
+    no_answer: PromptName | None = None
+    """To the caller, when the callee does not answer."""
+    failed: PromptName | None = None
+    """To the caller, when the callee cannot be reached."""
+    lost: PromptName | None = None
+    """To the other party, when one party's audio was lost during the call."""
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """All prompts named here."""
+        names = (self.whisper, self.connect, self.busy, self.no_answer, self.failed, self.lost)
+        return frozenset(name for name in names if name is not None)
+
+
 class EnterpriseSettings(Section):
     id: str = Field(min_length=1, max_length=64)
     number: E164
     """The number both parties see."""
+    recording_channels: RecordingChannels | None = None
+    """None: `recording.channels`."""
+    announcements: AnnouncementSettings = AnnouncementSettings()
 
 
 class PolicySettings(Section):
@@ -79,11 +111,50 @@ class PolicySettings(Section):
     """Numbers whose calls may not be recorded."""
 
 
+Codec = Literal["PCMU", "PCMA", "G722", "opus", "G729", "AMR", "GSM"]
+WIDEBAND_CODECS: frozenset[str] = frozenset({"G722", "opus"})
+
+
+class CredentialSettings(Section):
+    """For digest authentication (RFC 8760: MD5 and SHA-256)."""
+
+    username: str = Field(min_length=1)
+    password: SecretStr
+    realm: str = "*"
+    """The realm the credentials are for; "*": any."""
+
+
 class TrunkSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 5060
-    codecs: tuple[Literal["PCMU", "PCMA"], ...] = Field(default=("PCMU", "PCMA"), min_length=1)
+    credentials: CredentialSettings | None = None
+    codecs: tuple[Codec, ...] = Field(default=("PCMU", "PCMA"), min_length=1)
     """In order of preference."""
+    ptime: Literal[10, 20, 30, 40] = 20
+    """Milliseconds of audio in a packet that we ask for; the peer's `a=ptime` decides what we send."""
+    early_media: Literal["play", "ignore"] = "play"
+    """Whether the caller hears the network's early media (RFC 3960) or always our ringback."""
+    reliable_provisional: Literal["off", "optional", "required"] = "optional"
+    """RFC 3262."""
+    digits: Literal["auto", "rfc4733", "info"] = "auto"
+    """How we send digits; auto: as RFC 4733 events where the peer offers them, else by SIP INFO."""
+    session_timer: Literal["off", "optional", "required", "always"] = "optional"
+    """RFC 4028."""
+    session_expires: int = Field(default=1800, ge=90)
+    min_se: int = Field(default=90, ge=90)
+
+    @model_validator(mode="after")
+    def values_agree(self) -> TrunkSettings:
+        if self.session_expires < self.min_se:
+            raise ValueError("session_expires must not be below min_se")
+        if len(set(self.codecs)) != len(self.codecs):
+            raise ValueError("codecs names a codec twice")
+        return self
+
+    @property
+    def is_wideband(self) -> bool:
+        """Whether a leg may carry more than telephone bandwidth: then the bridge runs at 16 kHz."""
+        return not WIDEBAND_CODECS.isdisjoint(self.codecs)
 
 
 class SipSettings(Section):
@@ -120,27 +191,70 @@ class EngineSettings(Section):
 class CallSettings(Section):
     no_answer_timeout: Seconds = 45.0
     """Per leg, from its INVITE."""
+    no_progress_timeout: Seconds = 10.0
+    """Per leg, from its INVITE, until the network has said anything at all."""
     max_duration: Seconds = 4 * 3600.0
     """From `connected`."""
+    duration_warning: float = Field(default=0, ge=0)
+    """Both parties hear a tone so many seconds before `max_duration`; 0: none."""
+    media_timeout: float = Field(default=30.0, ge=0)
+    """A connected call ends when a party sends no RTP for so long though not on hold; 0: never."""
+    max_redirects: int = Field(default=3, ge=0, le=10)
+    """How many 3xx responses a leg follows, and only to numbers that it may call; 0: none."""
+    record_digits: bool = False
+    """Keep the digits that the parties send in the call's record: they may be PINs and card numbers."""
+    hold: Literal["music", "silence", "network"] = "music"
+    """What a party hears while the other one holds; network: whatever the holding party sends."""
+    hold_music: Path | None = None
+    """A WAV file; none: the one that comes with the project."""
     retention: int = Field(default=30 * 86400, gt=0)
     """How long the record of an ended call can be read."""
 
 
-class RingbackSettings(Section):
-    """ITU-T E.180: the frequencies sound together; the cadence is on, off, on, off ... in milliseconds."""
-
-    frequencies: tuple[int, ...] = Field(default=(400, 450), min_length=1, max_length=2)
-    cadence: tuple[int, ...] = Field(default=(400, 200, 400, 2000), min_length=2)
+class ToneSettings(Section):
+    frequencies: tuple[int, ...] = Field(min_length=1, max_length=2)
+    """Hz; they sound together."""
+    cadence: tuple[int, ...] = Field(min_length=2)
+    """On, off, on, off ... in milliseconds."""
 
     @model_validator(mode="after")
-    def cadence_is_paired(self) -> RingbackSettings:
+    def cadence_is_paired(self) -> ToneSettings:
         if len(self.cadence) % 2:
             raise ValueError("cadence needs an off time for each on time")
         return self
 
 
+class RingbackSettings(Section):
+    """The tone the caller hears while the callee's phone rings (ITU-T E.180, supplement 2)."""
+
+    country: str = Field(default="auto", pattern=r"^(auto|[A-Z]{2})$")
+    """auto: by the callee's country code; else an ISO 3166 code."""
+    tone: ToneSettings | None = None
+    """A tone of one's own instead of a country's."""
+
+
+class AnnouncementsSettings(Section):
+    folder: Path | None = None
+    """Where the prompts are, as WAV files of any rate; none: those that come with the project."""
+
+
+class QualitySettings(Section):
+    interval: Seconds = 5.0
+    """Between two looks at each leg's packets, jitter and loss."""
+
+
 class RecordingSettings(Section):
     root: Path = Path("var/recordings")
+    channels: RecordingChannels = "mixed"
+    """mixed: mono; dual: stereo, the caller left and the callee right."""
+    sample_rate: Literal[8000, 16000] = 8000
+    """Samples per second of the stored WAV."""
+    large_format: Literal["audio/ogg", "audio/mpeg"] = "audio/ogg"
+    """What replaces WAV in the API's JSON when base64 of the WAV would exceed its maxLength."""
+    retention_days: float = Field(default=0, ge=0)
+    """Recordings older than this are deleted; 0: never."""
+    free_space_floor_mb: int = Field(default=500, ge=0)
+    """An engine with less room on its disk takes no call that is to be recorded."""
 
 
 class NotifierSettings(Section):
@@ -174,6 +288,8 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     call: CallSettings = CallSettings()
     ringback: RingbackSettings = RingbackSettings()
+    announcements: AnnouncementsSettings = AnnouncementsSettings()
+    quality: QualitySettings = QualitySettings()
     recording: RecordingSettings = RecordingSettings()
     notifier: NotifierSettings = NotifierSettings()
     log: LogSettings = LogSettings()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from config import AnnouncementSettings, RecordingChannels
+from state.quality import LegQuality
+
+T = TypeVar("T")
 
 
 class CallState(StrEnum):
@@ -44,6 +51,26 @@ class RecordingResult(StrEnum):
     FAIL = "fail"
 
 
+def _parsed(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Nested = Annotated[T, BeforeValidator(_parsed)]
+"""A Redis hash holds it as JSON text."""
+
+
+class PressedDigit(BaseModel):
+    """A digit that one party sent to the other (RFC 4733 or SIP INFO)."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    leg: Literal["caller", "callee"]
+    digit: str
+    """0-9, *, #, A-D."""
+    duration_ms: int
+    at: datetime
+
+
 class Call(BaseModel):
     """One click-to-dial call as Redis holds it; times are UTC, durations whole seconds."""
 
@@ -59,6 +86,8 @@ class Call(BaseModel):
     state: CallState = CallState.INITIATING
     created_at: datetime
     recording_enabled: bool = False
+    recording_channels: RecordingChannels = "mixed"
+    announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     sink: str | None = None
     sink_token: str | None = None
     correlator: str | None = None
@@ -74,6 +103,10 @@ class Call(BaseModel):
     recording_result: RecordingResult | None = None
     recording_path: str | None = None
     """Relative to the recording root; set iff recording_result is `success`."""
+    caller_quality: Nested[LegQuality | None] = None
+    callee_quality: Nested[LegQuality | None] = None
+    digits: Nested[tuple[PressedDigit, ...]] = ()
+    """Only with `call.record_digits`."""
 
 
 class CallEvent(BaseModel):
@@ -92,13 +125,23 @@ class CallEvent(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What becomes known of a call when it ends, beside its outcome."""
+
+    recording_path: str | None = None
+    caller_quality: LegQuality | None = None
+    callee_quality: LegQuality | None = None
+    digits: tuple[PressedDigit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A call's next state with what becomes known by it. Its event id is fixed, so repeating it is safe."""
 
     call_id: str
     epoch: int
     event: CallEvent
-    recording_path: str | None = None
+    findings: Findings = Findings()
 
     @classmethod
     def to(
@@ -111,7 +154,7 @@ class Transition:
         reason: DisconnectionReason | None = None,
         duration: int | None = None,
         recording_result: RecordingResult | None = None,
-        recording_path: str | None = None,
+        findings: Findings = Findings(),
     ) -> Transition:
         event = CallEvent(
             id=str(uuid4()),
@@ -122,7 +165,7 @@ class Transition:
             duration=duration,
             recording_result=recording_result,
         )
-        return cls(call_id=call_id, epoch=epoch, event=event, recording_path=recording_path)
+        return cls(call_id=call_id, epoch=epoch, event=event, findings=findings)
 
 
 SHORT_NUMBER = 8

@@ -6,13 +6,14 @@ import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
 from state.call import LIVE_STATES, Call, CallEvent, CallState, Transition
 from state.connection import load_script, stream_entries
 from state.keys import Keys
+from state.quality import LegQuality
 
 PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
     CallState.CALLING_CALLER: (CallState.INITIATING,),
@@ -38,11 +39,22 @@ class NoRoom:
     """No engine is up with a free slot."""
 
 
+class NoRecorder:
+    """Engines have room, but none of them can record another call."""
+
+
 class TransitionResult(StrEnum):
     APPLIED = "applied"
     FENCED = "fenced"
     """Another owner, or a state this one cannot follow: the caller no longer decides about this call."""
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySample:
+    call_id: str
+    leg: Literal["caller", "callee"]
+    quality: LegQuality
 
 
 class ReleaseResult(StrEnum):
@@ -70,8 +82,9 @@ class CallStore:
         self._create = load_script(redis, "create_call")
         self._transition = load_script(redis, "transition")
         self._release = load_script(redis, "request_release")
+        self._sample = load_script(redis, "sample_quality")
 
-    async def create(self, call: Call, first: CallEvent) -> Placed | Duplicate | NoRoom:
+    async def create(self, call: Call, first: CallEvent) -> Placed | Duplicate | NoRoom | NoRecorder:
         """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
         keys = self._keys
         answer = await self._create(
@@ -97,6 +110,8 @@ class CallStore:
                 return Placed(engine_id)
             case ["duplicate", call_id]:
                 return Duplicate(call_id)
+            case ["no_recorder"]:
+                return NoRecorder()
             case _:
                 return NoRoom()
 
@@ -124,8 +139,17 @@ class CallStore:
             fields["duration"] = str(event.duration)
         if event.recording_result:
             fields["recording_result"] = event.recording_result.value
-        if transition.recording_path:
-            fields["recording_path"] = transition.recording_path
+        findings = transition.findings
+        if findings.recording_path:
+            fields["recording_path"] = findings.recording_path
+        for name, quality in (
+            ("caller_quality", findings.caller_quality),
+            ("callee_quality", findings.callee_quality),
+        ):
+            if quality is not None:
+                fields[name] = quality.model_dump_json()
+        if findings.digits:
+            fields["digits"] = json.dumps([digit.model_dump(mode="json") for digit in findings.digits])
         answer = await self._transition(
             keys=[
                 keys.call(call_id),
@@ -148,6 +172,17 @@ class CallStore:
             ],
         )
         return TransitionResult(answer)
+
+    async def sample_quality(self, samples: list[QualitySample]) -> None:
+        """Keep the latest figures of live calls; one that has ended keeps its final ones."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for sample in samples:
+                await self._sample(
+                    keys=[self._keys.call(sample.call_id)],
+                    args=[f"{sample.leg}_quality", sample.quality.model_dump_json()],
+                    client=pipe,
+                )
+            await pipe.execute()
 
     async def request_release(self, call_id: str) -> ReleaseResult:
         """Ask the owning engine to end the call."""

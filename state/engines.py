@@ -37,6 +37,8 @@ class EngineStatus:
     bridge_ports: int
     recorders: int
     timers: int
+    can_record: bool = True
+    """Whether there is room on its disk for another recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class EngineRegistry:
         keys = self._keys
         flat: list[str | int] = []
         for field, value in asdict(status).items():
-            flat += [field, value]
+            flat += [field, int(value) if isinstance(value, bool) else value]
         await self._heartbeat(
             keys=[keys.engines, keys.engine(status.engine_id)], args=[status.engine_id, *flat]
         )
@@ -145,6 +147,7 @@ class EngineRegistry:
             bridge_ports=int(fields["bridge_ports"]),
             recorders=int(fields["recorders"]),
             timers=int(fields["timers"]),
+            can_record=fields["can_record"] == "1",
         )
 
 

@@ -2,7 +2,7 @@
 -- append the first event and the engine's command. All or nothing.
 -- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel
 -- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms)
--- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'}
+-- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -10,17 +10,20 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local other = redis.call('GET', KEYS[3])
 if other then return {'duplicate', other} end
 
-local chosen, most_room = nil, 0
+local record = cjson.decode(ARGV[3])
+local chosen, most_room, any_room = nil, 0, false
 for _, engine in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], now - lost_after, '+inf')) do
-  local fields = redis.call('HMGET', root .. 'engine:' .. engine, 'state', 'capacity')
+  local fields = redis.call('HMGET', root .. 'engine:' .. engine, 'state', 'capacity', 'can_record')
   if fields[1] == 'up' then
     local room = tonumber(fields[2]) - redis.call('SCARD', root .. 'engine:' .. engine .. ':calls')
-    if room > most_room then chosen, most_room = engine, room end
+    if room > 0 then any_room = true end
+    if room > most_room and (record.recording_enabled ~= 'true' or fields[3] == '1') then
+      chosen, most_room = engine, room
+    end
   end
 end
-if not chosen then return {'no_room'} end
+if not chosen then return {any_room and 'no_recorder' or 'no_room'} end
 
-local record = cjson.decode(ARGV[3])
 record.engine_id, record.epoch = chosen, '1'
 local flat = {}
 for field, value in pairs(record) do
