@@ -51,6 +51,8 @@ class CallService:
             presented_number=client.enterprise.number,
             created_at=utc_now(),
             recording_enabled=request.recording_enabled,
+            recording_channels=client.enterprise.recording_channels or self._settings.recording.channels,
+            announcements=client.enterprise.announcements,
             sink=request.sink,
             sink_token=credential.access_token if credential else None,
             correlator=correlator,

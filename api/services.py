@@ -73,7 +73,7 @@ def build_services(settings: Settings) -> Services:
         ),
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         deliveries=DeliveryCounts(redis, keys),
-        recordings=RecordingStore(settings.recording.root),
+        recordings=RecordingStore(settings.recording),
         verifier=TokenVerifier(
             token_keys, issuer=name, audience=settings.auth.audience, leeway=settings.auth.leeway
         ),

@@ -1,9 +1,12 @@
 """Settings: one TOML file, overridden by environment variables."""
 
 from config.settings import (
+    AnnouncementSettings,
     ClientSettings,
     ConfigurationError,
     EnterpriseSettings,
+    RecordingChannels,
+    RecordingSettings,
     RingbackSettings,
     Settings,
     SipSettings,
@@ -12,9 +15,12 @@ from config.settings import (
 )
 
 __all__ = [
+    "AnnouncementSettings",
     "ClientSettings",
     "ConfigurationError",
     "EnterpriseSettings",
+    "RecordingChannels",
+    "RecordingSettings",
     "RingbackSettings",
     "Settings",
     "SipSettings",

@@ -11,13 +11,14 @@ import structlog
 
 from config import Settings
 from engine import signals as sig
-from engine.call_machine import CallLimits
 from engine.endpoint import SipEndpoint
 from engine.session import CallSession
 from engine.timers import Timers
 from engine.tracing import PjLog
+from media.prompts import PromptLibrary
 from media.recordings import RecordingStore
-from state.call import Call
+from state.call import Call, Findings
+from state.calls import QualitySample
 from state.engines import Command, DialCommand, ReleaseCommand
 
 log = structlog.get_logger("engine")
@@ -45,20 +46,30 @@ class B2bua:
         trace: PjLog,
         recordings: RecordingStore,
         *,
-        publish: Callable[[Call, sig.Publish], None],
+        publish: Callable[[Call, sig.Publish, Findings], None],
+        sample_quality: Callable[[list[QualitySample]], None],
         store_recording: Callable[[Call], None],
     ) -> None:
-        """`publish` and `store_recording` hand work to the Redis thread and return at once."""
+        """`publish`, `sample_quality` and `store_recording` hand work to the Redis thread and return at once.
+
+        Raises pj.Error when the SIP stack cannot start, ConfigurationError for a prompt that cannot be played.
+        """
+        self.settings = settings
         self.timers = Timers()
         self.trace = trace
         self.trunk = f"{settings.trunk.host}:{settings.trunk.port}"
-        self.ringback = settings.ringback
+        self.trunk_hosts = frozenset({settings.trunk.host.lower()})
+        """Hosts that a redirection may name: they lead back to our trunk."""
         self.endpoint = SipEndpoint(
             settings.sip, settings.trunk, capacity=settings.engine.capacity, log=trace
         )
         self.local_host = self.endpoint.address.rsplit(":", 1)[0]
+        self.prompts = PromptLibrary(
+            settings, clock_rate=self.endpoint.clock_rate, cache=settings.recording.root / ".prompts"
+        )
+        self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
-        self._limits = CallLimits(settings.call.no_answer_timeout, settings.call.max_duration)
+        self.sample_quality = sample_quality
         self._recordings = recordings
         self._store_recording = store_recording
         self._sessions: dict[str, CallSession] = {}
@@ -76,8 +87,7 @@ class B2bua:
         while self._later:
             self._later.popleft()()
         while self.endpoint.removed_ports:
-            if session := self._finishing.pop(self.endpoint.removed_ports.popleft(), None):
-                self._store_recording(session.call)
+            self._port_removed(self.endpoint.removed_ports.popleft())
         self.timers.fire_due()
         self.endpoint.account.drop_refused()
 
@@ -86,7 +96,7 @@ class B2bua:
             case DialCommand(call):
                 if call.id in self._sessions:
                     return
-                session = self._sessions[call.id] = CallSession(call, self._limits, self)
+                session = self._sessions[call.id] = CallSession(call, self)
                 session.handle(sig.DialRequested())
             case ReleaseCommand(call_id):
                 self._tell(call_id, sig.ReleaseRequested())
@@ -106,7 +116,7 @@ class B2bua:
         return Load(
             calls=sum(session.is_live for session in self._sessions.values()),
             legs=sum(session.leg_count for session in self._sessions.values()),
-            bridge_ports=self.endpoint.mediaActivePorts(),
+            bridge_ports=self.endpoint.call_ports,
             recorders=sum(session.records for session in self._sessions.values()),
             timers=len(self.timers),
         )
@@ -117,17 +127,23 @@ class B2bua:
 
     # --- SessionHost
 
-    def live_recording(self, call_id: str) -> Path:
-        return self._recordings.live_path(call_id)
+    def live_recordings(self, call: Call) -> tuple[Path, ...]:
+        return self._recordings.live_paths(call.id, call.recording_channels)
 
-    def finish_recording(self, session: CallSession, bridge_port: int) -> None:
-        self._finishing[bridge_port] = session
+    def finish_recording(self, session: CallSession, bridge_ports: frozenset[int]) -> None:
+        self._finishing.update(dict.fromkeys(bridge_ports, session))
 
     def later(self, action: Callable[[], None]) -> None:
         self._later.append(action)
 
     def forget(self, session: CallSession) -> None:
         self._sessions.pop(session.call.id, None)
+
+    def _port_removed(self, bridge_port: int) -> None:
+        """A recording is whole when the bridge has let go of all its recorders."""
+        session = self._finishing.pop(bridge_port, None)
+        if session is not None and session not in self._finishing.values():
+            self._store_recording(session.call)
 
     def _tell(self, call_id: str, event: sig.Event) -> None:
         if session := self._sessions.get(call_id):

@@ -9,65 +9,113 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from typing import Literal
 
+from config import AnnouncementSettings
 from engine import signals as sig
-from engine.causes import Cause, classify, reason_for
-from engine.signals import Action, Event, Leg, Timer
+from engine.causes import Cause, Q850, classify, q850_of_status, reason_for
+from engine.signals import Action, AudioPlan, Event, Heard, Leg, Recorded, Timer
 from state.call import CallState, DisconnectionReason, RecordingResult
 
 FINALISE_LIMIT = 5.0
 """Seconds a recording may take to be completed and stored before it counts as failed."""
+PROMPT_LIMIT = 65.0
+"""Seconds; no prompt is longer than 60."""
+BEEP_LENGTH = 0.5
+"""Seconds of the warning tone."""
 
 
 class Phase(Enum):
     INITIATING = auto()
     CALLING_CALLER = auto()
+    WHISPERING = auto()
+    """The caller has answered and hears a prompt; the callee is not dialled yet."""
     CALLING_CALLEE = auto()
     CONNECTED = auto()
+    EXPLAINING = auto()
+    """The call cannot go on; the remaining party hears why."""
     FINALISING = auto()
     """Ended; the terminal event waits for the recording."""
     ENDED = auto()
 
 
-LIVE = frozenset({Phase.INITIATING, Phase.CALLING_CALLER, Phase.CALLING_CALLEE, Phase.CONNECTED})
+SETTLED = frozenset({Phase.FINALISING, Phase.ENDED})
 
 
 @dataclass(frozen=True, slots=True)
-class CallLimits:
-    """Seconds."""
+class CallRules:
+    """What the installation and the enterprise want of a call. Times in seconds."""
 
     no_answer: float = 45.0
+    no_progress: float = 10.0
     max_duration: float = 4 * 3600.0
+    duration_warning: float = 0.0
+    max_redirects: int = 3
+    play_early_media: bool = True
+    hold: Literal["music", "silence", "network"] = "music"
+    announcements: AnnouncementSettings = AnnouncementSettings()
 
 
 class CallMachine:
-    def __init__(self, limits: CallLimits, *, recording: bool) -> None:
+    def __init__(self, rules: CallRules, *, recording: bool) -> None:
         self.phase = Phase.INITIATING
-        self._limits = limits
+        self._rules = rules
         self._recording_wanted = recording
         self._recorder_runs = False
         self._legs: set[Leg] = set()
         """Legs whose dialog is not over yet."""
+        self._redirects = {Leg.CALLER: 0, Leg.CALLEE: 0}
+        self._early_media = False
+        self._held: set[Leg] = set()
+        self._prompt_plays = False
+        self._beeps = False
+        self._audio = sig.SILENCE
         self._connected_at: datetime | None = None
+        self._explained = DisconnectionReason.OTHER
+        """Why the call ends, while the remaining party is told."""
+        self._listener = Leg.CALLER
+        """Who is told."""
         self._ending: sig.Publish | None = None
         """The terminal event, while the recording is finalised."""
 
     @property
     def is_live(self) -> bool:
         """False once the call's outcome is settled."""
-        return self.phase in LIVE
+        return self.phase not in SETTLED
 
     def handle(self, event: Event, now: datetime) -> list[Action]:
         """What to do about `event`, in order."""
+        actions = self._decide(event, now)
+        plan = self._audio_plan()
+        if plan != self._audio:
+            self._audio = plan
+            actions.insert(_audio_place(actions), sig.SetAudio(plan))
+        return actions
+
+    def _decide(self, event: Event, now: datetime) -> list[Action]:
         match event:
             case sig.DialRequested():
                 return self._dial_caller(now)
-            case sig.LegRinging():
+            case sig.LegProgress(leg):
+                return [sig.StopTimer(Timer.NO_PROGRESS)] if leg is self._called else []
+            case sig.EarlyMedia(leg, flows):
+                self._early_media = flows and leg is Leg.CALLEE and self._rules.play_early_media
                 return []
             case sig.LegAnswered(leg):
                 return self._answered(leg, now)
             case sig.LegEnded(leg, status, q850):
                 return self._leg_ended(leg, status, q850, now)
+            case sig.LegRedirected(leg, number, status):
+                return self._redirected(leg, number, status, now)
+            case sig.LegHeld(leg, on_hold):
+                (self._held.add if on_hold else self._held.discard)(leg)
+                return []
+            case sig.MediaLost(leg):
+                return self._media_lost(leg, now)
+            case sig.DigitPressed(leg, digit, duration_ms):
+                return [sig.SendDigit(leg.other, digit, duration_ms)] if self._is_connected else []
+            case sig.PromptFinished():
+                return self._prompt_finished(now)
             case sig.ReleaseRequested():
                 return self._disconnect(DisconnectionReason.HANG_UP, now)
             case sig.TimerFired(timer):
@@ -78,88 +126,222 @@ class CallMachine:
             case sig.RecordingFinished(path):
                 return self._recording_finished(path)
             case sig.EngineStopping() | sig.InternalError():
-                if self.phase is Phase.CONNECTED:
-                    return self._disconnect(DisconnectionReason.OTHER, now)
-                return self._end(CallState.FAILED, None, now)
+                return self._broken_off(now)
             case sig.OwnershipLost():
                 return self._abandon()
 
+    # --- what the parties hear
+
+    def _audio_plan(self) -> AudioPlan:
+        match self.phase:
+            case Phase.WHISPERING:
+                return AudioPlan(caller=Heard.PROMPT)
+            case Phase.CALLING_CALLEE:
+                return AudioPlan(caller=Heard.OTHER_PARTY if self._early_media else Heard.RINGBACK)
+            case Phase.CONNECTED if self._prompt_plays:
+                recorded = Recorded.PROMPT if self._recorder_runs else Recorded.NOTHING
+                return AudioPlan(Heard.PROMPT, Heard.PROMPT, recorded)
+            case Phase.CONNECTED:
+                recorded = Recorded.PARTIES if self._recorder_runs else Recorded.NOTHING
+                return AudioPlan(
+                    self._heard_by(Leg.CALLER), self._heard_by(Leg.CALLEE), recorded, self._beeps
+                )
+            case Phase.EXPLAINING:
+                caller = self._listener is Leg.CALLER
+                return AudioPlan(
+                    caller=Heard.PROMPT if caller else Heard.NOTHING,
+                    callee=Heard.NOTHING if caller else Heard.PROMPT,
+                )
+            case _:
+                return sig.SILENCE
+
+    def _heard_by(self, leg: Leg) -> Heard:
+        if leg in self._held:
+            return Heard.NOTHING  # it takes no audio from us
+        if leg.other not in self._held or self._rules.hold == "network":
+            return Heard.OTHER_PARTY
+        return Heard.HOLD_MUSIC if self._rules.hold == "music" else Heard.NOTHING
+
+    def _prompt(self, name: str) -> list[Action]:
+        self._prompt_plays = True
+        return [sig.StartTimer(Timer.PROMPT, PROMPT_LIMIT), sig.PlayPrompt(name)]
+
+    def _prompt_finished(self, now: datetime) -> list[Action]:
+        if not self._prompt_plays:
+            return []
+        self._prompt_plays = False
+        actions: list[Action] = [sig.StopTimer(Timer.PROMPT), sig.StopPrompt()]
+        match self.phase:
+            case Phase.WHISPERING:
+                return [*actions, *self._dial_callee(now)]
+            case Phase.CONNECTED:
+                return [*actions, *self._record()]
+            case Phase.EXPLAINING:
+                return self._disconnect(self._explained, now)
+            case _:
+                return actions
+
+    # --- setting up
+
+    @property
+    def _called(self) -> Leg | None:
+        """The leg whose answer is waited for."""
+        return {Phase.CALLING_CALLER: Leg.CALLER, Phase.CALLING_CALLEE: Leg.CALLEE}.get(self.phase)
+
+    @property
+    def _is_connected(self) -> bool:
+        return self.phase is Phase.CONNECTED
+
     def _dial_caller(self, now: datetime) -> list[Action]:
         self.phase = Phase.CALLING_CALLER
-        self._legs.add(Leg.CALLER)
+        return [sig.Publish(CallState.CALLING_CALLER, now), *self._dial(Leg.CALLER)]
+
+    def _dial_callee(self, now: datetime) -> list[Action]:
+        self.phase = Phase.CALLING_CALLEE
+        return [sig.Publish(CallState.CALLING_CALLEE, now), *self._dial(Leg.CALLEE)]
+
+    def _dial(self, leg: Leg) -> list[Action]:
+        self._legs.add(leg)
         return [
-            sig.Publish(CallState.CALLING_CALLER, now),
-            sig.StartTimer(Timer.NO_ANSWER, self._limits.no_answer),
-            sig.Dial(Leg.CALLER),
+            sig.StartTimer(Timer.NO_ANSWER, self._rules.no_answer),
+            sig.StartTimer(Timer.NO_PROGRESS, self._rules.no_progress),
+            sig.Dial(leg),
         ]
 
     def _answered(self, leg: Leg, now: datetime) -> list[Action]:
-        match self.phase, leg:
-            case Phase.CALLING_CALLER, Leg.CALLER:
-                self.phase = Phase.CALLING_CALLEE
-                self._legs.add(Leg.CALLEE)
-                return [
-                    sig.Publish(CallState.CALLING_CALLEE, now),
-                    sig.StartTimer(Timer.NO_ANSWER, self._limits.no_answer),
-                    sig.Dial(Leg.CALLEE),
-                    sig.PlayRingback(),
-                ]
-            case Phase.CALLING_CALLEE, Leg.CALLEE:
-                return self._connect(now)
-            case _ if not self.is_live:
-                # The 2xx crossed our CANCEL: the phone is up and must not stay so.
-                return [sig.HangUp(leg)]
-            case _:
-                return []
+        if not self.is_live or leg not in self._legs or self.phase is Phase.EXPLAINING:
+            # The 2xx crossed our CANCEL: the phone is up and must not stay so.
+            return [sig.HangUp(leg, Q850.NORMAL_CLEARING)]
+        if leg is not self._called:
+            return []
+        stop: list[Action] = [sig.StopTimer(Timer.NO_PROGRESS), sig.StopTimer(Timer.NO_ANSWER)]
+        if leg is Leg.CALLEE:
+            return [*stop, *self._connect(now)]
+        if whisper := self._rules.announcements.whisper:
+            self.phase = Phase.WHISPERING
+            return [*stop, *self._prompt(whisper)]
+        return [*stop, *self._dial_callee(now)]
 
     def _connect(self, now: datetime) -> list[Action]:
+        rules = self._rules
         self.phase = Phase.CONNECTED
         self._connected_at = now
-        actions: list[Action] = [
-            sig.StopTimer(Timer.NO_ANSWER),
-            sig.StopRingback(),
-            sig.Bridge(),
-        ]
-        if self._recording_wanted:
-            self._recorder_runs = True
-            actions.append(sig.StartRecording())
+        actions: list[Action] = []
+        prompt = rules.announcements.connect
+        if prompt is None or rules.announcements.connect_recorded:
+            actions += self._record()
+        if prompt is not None:
+            actions += self._prompt(prompt)
+        if 0 < rules.duration_warning < rules.max_duration:
+            actions.append(sig.StartTimer(Timer.WARNING, rules.max_duration - rules.duration_warning))
         return [
             *actions,
-            sig.StartTimer(Timer.MAX_DURATION, self._limits.max_duration),
+            sig.StartTimer(Timer.MAX_DURATION, rules.max_duration),
             sig.Publish(CallState.CONNECTED, now),
         ]
 
+    def _record(self) -> list[Action]:
+        if not self._recording_wanted or self._recorder_runs:
+            return []
+        self._recorder_runs = True
+        return [sig.StartRecording()]
+
+    def _redirected(self, leg: Leg, number: str, status: int, now: datetime) -> list[Action]:
+        if leg is not self._called or self._redirects[leg] >= self._rules.max_redirects:
+            return self._leg_ended(leg, status, None, now)
+        self._redirects[leg] += 1
+        self._early_media = False
+        # The no-answer timer goes on: however often a call is forwarded, its caller waits no longer.
+        return [sig.StartTimer(Timer.NO_PROGRESS, self._rules.no_progress), sig.Dial(leg, number)]
+
+    # --- ending
+
     def _leg_ended(self, leg: Leg, status: int, q850: int | None, now: datetime) -> list[Action]:
         self._legs.discard(leg)
+        self._held.discard(leg)
+        cleared = q850 or Q850.NORMAL_CLEARING
         match self.phase, leg:
             case Phase.CALLING_CALLER, Leg.CALLER:
                 return self._disconnect(reason_for(leg, classify(status, q850)), now)
             case Phase.CALLING_CALLEE, Leg.CALLEE:
-                return self._disconnect(reason_for(leg, classify(status, q850)), now)
-            case Phase.CALLING_CALLEE, Leg.CALLER:
-                return self._disconnect(DisconnectionReason.CALLER_ABANDON, now)
+                return self._unreachable(leg, classify(status, q850), q850 or q850_of_status(status), now)
+            case ((Phase.CALLING_CALLEE | Phase.WHISPERING), Leg.CALLER):
+                return self._disconnect(DisconnectionReason.CALLER_ABANDON, now, cleared)
             case Phase.CONNECTED, _:
-                return self._disconnect(DisconnectionReason.HANG_UP, now)
+                return self._disconnect(DisconnectionReason.HANG_UP, now, cleared)
+            case Phase.EXPLAINING, self._listener:
+                return self._disconnect(self._explained, now)
             case _:
                 return self._forget_if_done()
 
+    def _unreachable(self, leg: Leg, cause: Cause, q850: int, now: datetime) -> list[Action]:
+        """The called leg does not come: tell the caller why, if there is one and a prompt for it."""
+        reason = reason_for(leg, cause)
+        prompts = self._rules.announcements
+        prompt = {
+            Cause.BUSY: prompts.busy,
+            Cause.NO_ANSWER: prompts.no_answer,
+            Cause.FAILURE: prompts.failed,
+        }[cause]
+        if leg is Leg.CALLEE and prompt is not None:
+            return self._explain(leg, reason, prompt, q850)
+        return self._disconnect(reason, now, q850)
+
+    def _media_lost(self, leg: Leg, now: datetime) -> list[Action]:
+        if not self._is_connected:
+            return []
+        prompt = self._rules.announcements.lost
+        if prompt is not None and leg.other not in self._held:
+            return self._explain(leg, DisconnectionReason.OTHER, prompt, Q850.TEMPORARY_FAILURE)
+        return self._disconnect(DisconnectionReason.OTHER, now, Q850.TEMPORARY_FAILURE)
+
+    def _explain(self, gone: Leg, reason: DisconnectionReason, prompt: str, q850: int) -> list[Action]:
+        """Clear one leg and play a prompt to the other; the outcome is told when it is over."""
+        self.phase = Phase.EXPLAINING
+        self._explained = reason
+        self._listener = gone.other
+        actions: list[Action] = [sig.StopTimer(timer) for timer in Timer]
+        if gone in self._legs:
+            actions.append(sig.HangUp(gone, q850))
+        return [*actions, *self._prompt(prompt)]
+
     def _timer_fired(self, timer: Timer, now: datetime) -> list[Action]:
-        match timer, self.phase:
-            case Timer.NO_ANSWER, Phase.CALLING_CALLER:
-                return self._disconnect(reason_for(Leg.CALLER, Cause.NO_ANSWER), now)
-            case Timer.NO_ANSWER, Phase.CALLING_CALLEE:
-                return self._disconnect(reason_for(Leg.CALLEE, Cause.NO_ANSWER), now)
-            case Timer.MAX_DURATION, Phase.CONNECTED:
-                return self._disconnect(DisconnectionReason.OTHER, now)
-            case Timer.FINALISE, Phase.FINALISING:
+        match timer:
+            case Timer.NO_ANSWER if self._called:
+                return self._unreachable(self._called, Cause.NO_ANSWER, Q850.NO_ANSWER, now)
+            case Timer.NO_PROGRESS if self._called:
+                return self._unreachable(self._called, Cause.NO_ANSWER, Q850.NO_USER_RESPONDING, now)
+            case Timer.PROMPT:
+                return self._prompt_finished(now)
+            case Timer.WARNING if self._is_connected:
+                self._beeps = True
+                return [sig.StartTimer(Timer.BEEP, BEEP_LENGTH)]
+            case Timer.BEEP:
+                self._beeps = False
+                return []
+            case Timer.MAX_DURATION if self._is_connected:
+                return self._disconnect(DisconnectionReason.OTHER, now, Q850.TIMER_EXPIRED)
+            case Timer.FINALISE:
                 return self._recording_finished(None)
             case _:
                 return []
 
-    def _disconnect(self, reason: DisconnectionReason, now: datetime) -> list[Action]:
-        return self._end(CallState.DISCONNECTED, reason, now)
+    def _broken_off(self, now: datetime) -> list[Action]:
+        """We are the ones who cannot go on; what is known of the call's outcome by now stands."""
+        if self.phase is Phase.EXPLAINING:
+            return self._disconnect(self._explained, now)
+        if self._is_connected:
+            return self._disconnect(DisconnectionReason.OTHER, now, Q850.TEMPORARY_FAILURE)
+        return self._end(CallState.FAILED, None, now, Q850.TEMPORARY_FAILURE)
 
-    def _end(self, state: CallState, reason: DisconnectionReason | None, now: datetime) -> list[Action]:
+    def _disconnect(
+        self, reason: DisconnectionReason, now: datetime, q850: int = Q850.NORMAL_CLEARING
+    ) -> list[Action]:
+        return self._end(CallState.DISCONNECTED, reason, now, q850)
+
+    def _end(
+        self, state: CallState, reason: DisconnectionReason | None, now: datetime, q850: int
+    ) -> list[Action]:
         """Settle the outcome; every later event only cleans up."""
         if not self.is_live:
             return []
@@ -169,7 +351,7 @@ class CallMachine:
             seconds = (now - self._connected_at).total_seconds() if self._connected_at else 0
             duration = max(0, int(seconds))
         outcome = sig.Publish(state, now, reason, duration, self._recording_result())
-        actions = self._stop_everything()
+        actions = self._stop_everything(q850)
         if self._recorder_runs:
             self.phase = Phase.FINALISING
             self._ending = outcome
@@ -196,19 +378,26 @@ class CallMachine:
         """End both legs and say nothing: the outcome is another's to tell."""
         if self.phase is Phase.ENDED:
             return []
-        actions = self._stop_everything()
+        actions = self._stop_everything(Q850.TEMPORARY_FAILURE)
         if self._recorder_runs and self.phase is not Phase.FINALISING:
             actions.append(sig.StopRecording())
         self.phase = Phase.ENDED
         self._ending = None
         return [*actions, *self._forget_if_done()]
 
-    def _stop_everything(self) -> list[Action]:
+    def _stop_everything(self, q850: int) -> list[Action]:
+        self._prompt_plays = False
         return [
             *(sig.StopTimer(timer) for timer in Timer),
-            sig.StopRingback(),
-            *(sig.HangUp(leg) for leg in Leg if leg in self._legs),
+            sig.StopPrompt(),
+            *(sig.HangUp(leg, q850) for leg in Leg if leg in self._legs),
         ]
 
     def _forget_if_done(self) -> list[Action]:
         return [sig.Forget()] if self.phase is Phase.ENDED and not self._legs else []
+
+
+def _audio_place(actions: list[Action]) -> int:
+    """Where the audio changes: at once, but after what it connects exists, and not before an INVITE leaves."""
+    makers = (sig.StartRecording, sig.PlayPrompt, sig.Dial)
+    return max((at + 1 for at, action in enumerate(actions) if isinstance(action, makers)), default=0)

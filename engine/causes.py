@@ -8,7 +8,7 @@ these the status decides.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, IntEnum
 
 from engine.signals import Leg
 from state.call import DisconnectionReason as Reason
@@ -52,3 +52,26 @@ def classify(status: int, q850: int | None = None) -> Cause:
 def reason_for(leg: Leg, cause: Cause) -> Reason:
     """How the API reports that `leg` could not be reached."""
     return _REASONS[leg, cause]
+
+
+class Q850(IntEnum):
+    """Causes that we send ourselves in Reason headers (RFC 3326; ITU-T Q.850)."""
+
+    NORMAL_CLEARING = 16
+    NO_USER_RESPONDING = 18
+    NO_ANSWER = 19
+    TEMPORARY_FAILURE = 41
+    TIMER_EXPIRED = 102
+
+
+_Q850_OF_STATUS = {
+    400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22, 413: 127, 414: 127,
+    415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41, 482: 25, 483: 25, 484: 28, 485: 1, 486: 17,
+    488: 88, 500: 41, 501: 79, 502: 38, 503: 41, 504: 102, 505: 127, 513: 127, 600: 17, 603: 21, 604: 1, 606: 88,
+}  # fmt: skip
+"""RFC 3398, section 8.2.6.1; 488 and 606 by its text (incompatible destination)."""
+
+
+def q850_of_status(status: int) -> int:
+    """What a SIP failure means in Q.850, for the Reason header towards the other party."""
+    return _Q850_OF_STATUS.get(status, 31)

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 
 import pjsua2 as pj
 
 from config import SipSettings, TrunkSettings
+from engine.call_audio import play_tone
 from engine.tracing import MESSAGE_LEVEL, PjLog
 
-CLOCK_RATE = 8000
-PTIME = 20
+NARROWBAND, WIDEBAND = 8000, 16000
+BRIDGE_PTIME = 20
+"""Milliseconds of the bridge's clock; each leg's packets may be longer or shorter."""
 LEGS_PER_CALL = 2
 SPARE_CALLS = 64
 """Room for INVITEs that we only refuse."""
-PORTS_PER_CALL = 4
-"""Two legs, ringback, recorder."""
+PORTS_PER_CALL = 6
+"""Two legs, up to two recorders, a tone or a prompt, a beep."""
+RELIABLE = {
+    "off": pj.PJSUA_100REL_NOT_USED,
+    "optional": pj.PJSUA_100REL_OPTIONAL,
+    "required": pj.PJSUA_100REL_MANDATORY,
+}
+SESSION_TIMER = {
+    "off": pj.PJSUA_SIP_TIMER_INACTIVE,
+    "optional": pj.PJSUA_SIP_TIMER_OPTIONAL,
+    "required": pj.PJSUA_SIP_TIMER_REQUIRED,
+    "always": pj.PJSUA_SIP_TIMER_ALWAYS,
+}
 
 
 class RefusedCall(pj.Call):  # type: ignore[misc]
@@ -58,6 +72,8 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         super().__init__()
         self.removed_ports: deque[int] = deque()
         """Bridge ports whose removal completed; filled by the media thread, emptied by the PJ thread."""
+        self.clock_rate = WIDEBAND if trunk.is_wideband else NARROWBAND
+        """Samples per second in the bridge."""
         self.libCreate()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
@@ -70,10 +86,10 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         config.logConfig.decor = 0
         config.logConfig.writer = log.__disown__()  # libDestroy deletes it
         media = config.medConfig
-        media.clockRate = CLOCK_RATE
-        media.sndClockRate = CLOCK_RATE
-        media.audioFramePtime = PTIME
-        media.ptime = PTIME
+        media.clockRate = self.clock_rate
+        media.sndClockRate = self.clock_rate
+        media.audioFramePtime = BRIDGE_PTIME
+        media.ptime = trunk.ptime
         media.maxMediaPorts = PORTS_PER_CALL * capacity + SPARE_CALLS
         media.quality = 1
         media.ecTailLen = 0
@@ -92,7 +108,20 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         self.address: str = self.transportGetInfo(transport_id).localName
         """host:port under which the trunk reaches us."""
         self.account = TrunkAccount()
-        self.account.create(self._account_config(sip, transport_id), True)
+        self.account.create(self._account_config(sip, trunk, transport_id), True)
+        self.silence = play_tone(None, self.clock_rate)
+        """Drives recorders while nothing else does."""
+
+    def play_hold_music(self, path: Path) -> None:
+        """For all calls at once. Raises pj.Error."""
+        self.hold_music = pj.AudioMediaPlayer()
+        self.hold_music.createPlayer(str(path))
+        self._own_ports: int = self.mediaActivePorts()
+
+    @property
+    def call_ports(self) -> int:
+        """Bridge ports that calls hold."""
+        return int(self.mediaActivePorts()) - self._own_ports
 
     def onAudioMediaOpCompleted(self, prm: pj.OnAudioMediaOpCompletedParam) -> None:
         """Called by the media thread: only note it."""
@@ -103,7 +132,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         """Shut the stack down; every Call and media object must be gone by now."""
         self.account.drop_refused()
         self.account.shutdown()
-        del self.account
+        del self.account, self.silence, self.hold_music
         self.libDestroy()
 
     def _order_codecs(self, trunk: TrunkSettings) -> None:
@@ -112,7 +141,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
             rank = trunk.codecs.index(name) if name in trunk.codecs else None
             self.codecSetPriority(codec.codecId, 0 if rank is None else 255 - rank)
 
-    def _account_config(self, sip: SipSettings, transport_id: int) -> pj.AccountConfig:
+    def _account_config(self, sip: SipSettings, trunk: TrunkSettings, transport_id: int) -> pj.AccountConfig:
         config = pj.AccountConfig()
         # The user part never names a party: this is what both see in Contact.
         config.idUri = f"<sip:dialbridge@{self.address}>"
@@ -121,6 +150,15 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         config.natConfig.viaRewriteUse = 0
         config.natConfig.sdpNatRewriteUse = 0
         config.natConfig.sipOutboundUse = 0
+        if trunk.credentials is not None:
+            own = trunk.credentials
+            config.sipConfig.authCreds.append(
+                pj.AuthCredInfo("digest", own.realm, own.username, 0, own.password.get_secret_value())
+            )
+        config.callConfig.prackUse = RELIABLE[trunk.reliable_provisional]
+        config.callConfig.timerUse = SESSION_TIMER[trunk.session_timer]
+        config.callConfig.timerSessExpiresSec = trunk.session_expires
+        config.callConfig.timerMinSESec = trunk.min_se
         rtp = config.mediaConfig.transportConfig
         rtp.boundAddress = sip.bind_address
         rtp.port = sip.rtp_port_min

@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 import pjsua2 as pj
 
-from engine.signals import Leg, LegAnswered, LegEnded, LegRinging
+from engine.digits import Press
+from engine.signals import Leg, LegAnswered, LegEnded, LegProgress
 from engine.sip_messages import q850_cause
+from engine.stream_reading import StreamReading
 
-LegEvent = LegRinging | LegAnswered | LegEnded
+LegEvent = LegProgress | LegAnswered | LegEnded
+
+
+class LegListener(Protocol):
+    """Who hears of a leg. Called inside pjsua2's callbacks: only note what happened."""
+
+    def on_leg_event(self, event: LegEvent) -> None: ...
+
+    def on_leg_media(self, leg: Leg) -> None:
+        """Its audio can be (re)connected."""
+
+    def on_leg_digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
+        """A digit's start, an update of it, or its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegAudio:
+    """A leg's audio as the last offer and answer left it."""
+
+    port: pj.AudioMedia | None
+    """In the bridge; None while there is no stream."""
+    on_hold: bool
+    """The party wants nothing from us."""
 
 
 class PartyCall(pj.Call):  # type: ignore[misc]
-    """Tells `on_event` what the network says and `on_media` when its audio can be (re)connected."""
-
-    def __init__(
-        self,
-        account: pj.Account,
-        leg: Leg,
-        *,
-        on_event: Callable[[LegEvent], None],
-        on_media: Callable[[Leg], None],
-    ) -> None:
+    def __init__(self, account: pj.Account, leg: Leg, listener: LegListener, *, digits: str) -> None:
+        """`digits`: how we send them (TrunkSettings.digits)."""
         super().__init__(account)
         self._leg = leg
-        self._on_event: Callable[[LegEvent], None] | None = on_event
-        self._on_media: Callable[[Leg], None] | None = on_media
+        self._listener: LegListener | None = listener
         self._hanging_up = False
+        self._digits_by = digits
+        self._digits_left: deque[Press] = deque()
+        self._info_pending = False
+        """A SIP INFO of ours is not answered yet: the next waits, or it might overtake this one."""
+        self._codec: tuple[str, int, float] | None = None
+        """Name, clock rate and packet length (ms) of the running stream."""
+        self._stream: int | None = None
+        """Media index of the running stream."""
+        self._ended_streams: StreamReading | None = None
+        self.redirect_targets: list[str] = []
+        """URIs of a 3xx's Contacts, the preferred one first."""
         self.sip_call_id = str(uuid4())
         """Ours to choose, so that the trace knows it before the INVITE leaves."""
 
@@ -41,46 +70,100 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         prm.opt.customCallId = self.sip_call_id
         identity = f"<sip:{shown}@{local_host}>"
         prm.txOption.localUri = identity
-        asserted = pj.SipHeader()
-        asserted.hName = "P-Asserted-Identity"  # RFC 3325
-        asserted.hValue = identity
-        prm.txOption.headers.append(asserted)
+        prm.txOption.headers.append(_header("P-Asserted-Identity", identity))  # RFC 3325
         self.makeCall(f"sip:{party}@{trunk}", prm)
 
-    def end(self) -> None:
+    def end(self, q850: int) -> None:
         """CANCEL or BYE, whichever fits; does nothing when the leg is ending already."""
         if self._hanging_up or not self.isActive():
             return
         self._hanging_up = True
-        self.hangup(pj.CallOpParam())
+        prm = pj.CallOpParam()
+        prm.txOption.headers.append(_header("Reason", f"Q.850;cause={q850}"))  # RFC 3326
+        self.hangup(prm)
 
-    def audio(self) -> pj.AudioMedia | None:
-        """The leg's bridge port, None while there is no audio."""
+    def audio(self) -> LegAudio:
         info = self.getInfo()  # owns the vector: a temporary would be freed under the loop
         for media in info.media:
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                return self.getAudioMedia(media.index)
-        return None
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status != pj.PJSUA_CALL_MEDIA_NONE:
+                # RFC 3264, 8.4: sendonly, inactive and c=0.0.0.0 all leave us nothing to send.
+                on_hold = not media.dir & pj.PJMEDIA_DIR_ENCODING
+                has_port = media.audioConfSlot != pj.PJSUA_INVALID_ID
+                return LegAudio(self.getAudioMedia(media.index) if has_port else None, on_hold)
+        return LegAudio(None, False)
+
+    def reading(self) -> StreamReading | None:
+        """Counts over all streams of this leg; None before the first."""
+        current = self._read_stream()
+        return self._ended_streams if current is None else current.after(self._ended_streams)
+
+    def send_digit(self, digit: str, duration_ms: int) -> None:
+        """After the digits before it: `send_digits` tries until none is left."""
+        self._digits_left.append(Press(digit, duration_ms))
+
+    def send_digits(self) -> None:
+        """Those for which there is room in the stream's queue now."""
+        while self._digits_left and not self._info_pending and self.isActive():
+            press = self._digits_left[0]
+            prm = pj.CallSendDtmfParam()
+            prm.digits, prm.duration = press.digit, press.duration_ms
+            by_info = self._sends_info()
+            prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if by_info else pj.PJSUA_DTMF_METHOD_RFC2833
+            try:
+                self.sendDtmf(prm)
+            except pj.Error:
+                return  # pjmedia's queue of 32 is full, or there is no stream at this moment
+            self._info_pending = by_info
+            self._digits_left.popleft()
+
+    @property
+    def has_digits_left(self) -> bool:
+        return bool(self._digits_left)
 
     def detach(self) -> None:
         """Break the reference cycle with the session; no callback reaches it afterwards."""
-        self._on_event = None
-        self._on_media = None
+        self._listener = None
+
+    # --- pjsua2's callbacks
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
-        if self._on_event is None:
+        if self._listener is None:
             return
         info = self.getInfo()
-        if info.state == pj.PJSIP_INV_STATE_EARLY:
-            self._on_event(LegRinging(self._leg))
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self._on_event(LegAnswered(self._leg))
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self._listener.on_leg_event(LegAnswered(self._leg))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self._on_event(LegEnded(self._leg, info.lastStatusCode, _q850_of(prm.e)))
+            self._listener.on_leg_event(LegEnded(self._leg, info.lastStatusCode, _q850_of(prm.e)))
+
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
+        if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
+            return
+        transaction = prm.e.body.tsxState.tsx
+        if transaction.role != pj.PJSIP_ROLE_UAC:
+            return
+        if transaction.method == "INVITE" and transaction.state == pj.PJSIP_TSX_STATE_PROCEEDING:
+            if self._listener is not None:
+                self._listener.on_leg_event(LegProgress(self._leg))
+        elif transaction.method == "INFO" and transaction.state >= pj.PJSIP_TSX_STATE_COMPLETED:
+            self._info_pending = False
 
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: ARG002
-        if self._on_media is not None:
-            self._on_media(self._leg)
+        if self._listener is not None:
+            self._listener.on_leg_media(self._leg)
+
+    def onStreamCreated(self, prm: pj.OnStreamCreatedParam) -> None:
+        self._stream = prm.streamIdx
+
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
+        if prm.streamIdx != self._stream:
+            return
+        self._ended_streams = self.reading()
+        self._stream = self._codec = None
+
+    def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
+        if self._listener is not None:
+            ended = bool(prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_END)
+            self._listener.on_leg_digit(self._leg, prm.digit, prm.timestamp, prm.duration, ended)
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """REFER is refused: pjsua2 would dial whatever the party names, at the enterprise's cost."""
@@ -90,9 +173,50 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         """An INVITE with Replaces (RFC 3891) is refused: it would put a stranger in a party's place."""
         prm.statusCode = pj.PJSIP_SC_FORBIDDEN
 
-    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:  # noqa: ARG002
-        """A 3xx is a failure: following it could ring a destination nobody allowed."""
-        return int(pj.PJSIP_REDIRECT_STOP)
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
+        """Asked of each Contact of a 3xx in turn: note them all; the call decides when the leg has ended."""
+        self.redirect_targets.append(prm.targetUri)
+        return int(pj.PJSIP_REDIRECT_REJECT)
+
+    # ---
+
+    def _sends_info(self) -> bool:
+        if self._digits_by != "auto" or self._stream is None:
+            return self._digits_by == "info"
+        return bool(self.getStreamInfo(self._stream).audTxEventPt < 0)
+
+    def _read_stream(self) -> StreamReading | None:
+        if self._stream is None:
+            return None
+        try:
+            if self._codec is None:
+                info = self.getStreamInfo(self._stream)
+                setting = info.audCodecParam
+                frame = setting.info.frameLen * setting.setting.frmPerPkt
+                self._codec = (info.codecName, info.codecClockRate, float(frame))
+            stat = self.getStreamStat(self._stream)
+        except pj.Error:
+            return None  # between two streams
+        codec, clock_rate, frame = self._codec
+        received, delay = stat.rtcp.rxStat, stat.rtcp.rttUsec
+        return StreamReading(
+            codec=codec,
+            clock_rate=clock_rate,
+            sent=stat.rtcp.txStat.pkt,
+            received=received.pkt,
+            lost=received.loss,
+            discarded=stat.jbuf.discard,
+            jitter=received.jitterUsec.mean / 1000,
+            round_trip=delay.mean / 1000 if delay.n else None,
+            buffer=float(stat.jbuf.avgDelayMsec),
+            frame=frame,
+        )
+
+
+def _header(name: str, value: str) -> pj.SipHeader:
+    header = pj.SipHeader()
+    header.hName, header.hValue = name, value
+    return header
 
 
 def _q850_of(event: pj.SipEvent) -> int | None:

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from config import Settings
 from engine import signals as sig
 from media.recordings import RecordingError, RecordingStore
-from state.call import Call, CallState, RecordingResult, Transition, utc_now
-from state.calls import CallStore, TransitionResult
+from state.call import Call, CallState, Findings, RecordingResult, Transition, utc_now
+from state.calls import CallStore, QualitySample, TransitionResult
 from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
@@ -81,7 +81,7 @@ class RedisLink:
     def start(self) -> None:
         self._thread.start()
 
-    def publish(self, call: Call, step: sig.Publish) -> None:
+    def publish(self, call: Call, step: sig.Publish, findings: Findings) -> None:
         """Publish a call's next step, after all its earlier ones; repeated until Redis has taken it."""
         transition = Transition.to(
             step.state,
@@ -91,9 +91,13 @@ class RedisLink:
             reason=step.reason,
             duration=step.duration,
             recording_result=step.recording_result,
-            recording_path=step.recording_path,
+            findings=findings,
         )
         self._loop.call_soon_threadsafe(self._enqueue, transition)
+
+    def sample_quality(self, samples: list[QualitySample]) -> None:
+        """The latest figures of live legs; lost when Redis is away, as the next ones come soon."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._sample(samples), self._writers))
 
     def publish_sip(self, message: SipMessage) -> None:
         self._loop.call_soon_threadsafe(self._collect, message)
@@ -165,7 +169,9 @@ class RedisLink:
     async def _keep_beating(self) -> None:
         while True:
             self._beat.clear()
-            await self._persist(lambda: self._registry.heartbeat(self.status))
+            can_record = await asyncio.to_thread(self._recordings.has_room)
+            status = replace(self.status, can_record=can_record)
+            await self._persist(lambda status=status: self._registry.heartbeat(status))  # type: ignore[misc]
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._beat.wait(), self._interval)
 
@@ -212,6 +218,12 @@ class RedisLink:
             except (RedisError, OSError) as error:
                 log.warning("SIP messages were not traced", count=len(messages), error=repr(error))
             del self._messages[: len(messages)]
+
+    async def _sample(self, samples: list[QualitySample]) -> None:
+        try:
+            await self._calls.sample_quality(samples)
+        except (RedisError, OSError) as error:
+            log.warning("quality figures were not kept", error=repr(error))
 
     async def _keep(self, call: Call) -> None:
         path: str | None = None

@@ -3,59 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 import pjsua2 as pj
 import structlog
 
-from config import RingbackSettings
+from config import Settings
 from engine import signals as sig
-from engine.call_machine import CallLimits, CallMachine
-from engine.endpoint import CLOCK_RATE, SipEndpoint
-from engine.leg import PartyCall
+from engine.call_audio import CallAudio
+from engine.call_machine import CallMachine, CallRules, Phase
+from engine.digits import END_MISSING, DigitReader
+from engine.endpoint import SipEndpoint
+from engine.leg import LegEvent, PartyCall
+from engine.media_watch import EARLY_MEDIA_INTERVAL, EarlyMediaWatch, SilenceWatch
+from engine.redirects import permitted_number
 from engine.signals import Event, Leg, Timer
 from engine.timers import Alarm, Timers
 from engine.tracing import PjLog
-from state.call import Call, utc_now
+from media.prompts import PromptLibrary
+from media.ringback_tones import tone_for
+from state.call import Call, Findings, PressedDigit, utc_now
+from state.calls import QualitySample
 
 TRANSPORT_FAILURE = 503
 """RFC 3261, 8.1.3.1: a request that cannot be sent counts as answered with 503."""
+DIGITS_INTERVAL = 0.1
+"""Seconds between two attempts to send digits that found no room."""
+REDIRECTIONS = range(300, 400)
 
 
 class SessionHost(Protocol):
     """What a session needs from the process around it. Called on the PJ thread."""
 
+    settings: Settings
     endpoint: SipEndpoint
     timers: Timers
     trace: PjLog
+    prompts: PromptLibrary
     trunk: str
+    trunk_hosts: frozenset[str]
     local_host: str
-    ringback: RingbackSettings
 
-    def live_recording(self, call_id: str) -> Path: ...
+    def live_recordings(self, call: Call) -> tuple[Path, ...]: ...
 
-    def publish(self, call: Call, step: sig.Publish) -> None: ...
+    def publish(self, call: Call, step: sig.Publish, findings: Findings) -> None: ...
 
-    def finish_recording(self, session: CallSession, bridge_port: int) -> None: ...
+    def sample_quality(self, samples: list[QualitySample]) -> None: ...
+
+    def finish_recording(self, session: CallSession, bridge_ports: frozenset[int]) -> None: ...
 
     def later(self, action: Callable[[], None]) -> None: ...
 
     def forget(self, session: CallSession) -> None: ...
 
 
+def rules_of(settings: Settings, call: Call) -> CallRules:
+    return CallRules(
+        no_answer=settings.call.no_answer_timeout,
+        no_progress=settings.call.no_progress_timeout,
+        max_duration=settings.call.max_duration,
+        duration_warning=settings.call.duration_warning,
+        max_redirects=settings.call.max_redirects,
+        play_early_media=settings.trunk.early_media == "play",
+        hold=settings.call.hold,
+        announcements=call.announcements,
+    )
+
+
 class CallSession:
-    def __init__(self, call: Call, limits: CallLimits, host: SessionHost) -> None:
+    def __init__(self, call: Call, host: SessionHost) -> None:
         self.call = call
         self._host = host
         self._log = structlog.get_logger("engine").bind(call_id=call.id)
-        self._machine = CallMachine(limits, recording=call.recording_enabled)
+        self._machine = CallMachine(rules_of(host.settings, call), recording=call.recording_enabled)
         self._legs: dict[Leg, PartyCall] = {}
-        self._alarms: dict[Timer, Alarm] = {}
-        self._ringback: pj.ToneGenerator | None = None
-        self._recorder: pj.AudioMediaRecorder | None = None
-        self._bridged = False
+        self._dialled = {call.caller, call.callee}
+        """Every number this call has been at: no redirection leads there again."""
+        self._audio = CallAudio(
+            clock_rate=host.endpoint.clock_rate,
+            ringback=tone_for(host.settings.ringback, call.callee),
+            silence=host.endpoint.silence,
+            hold_music=host.endpoint.hold_music,
+        )
+        self._alarms: dict[object, Alarm] = {}
+        self._early_media = EarlyMediaWatch()
+        self._silence = {leg: SilenceWatch(host.settings.call.media_timeout) for leg in Leg}
+        self._held: set[Leg] = set()
+        self._readers = {leg: DigitReader() for leg in Leg}
+        self._pressed: list[PressedDigit] = []
+        self._quality: dict[Leg, QualitySample] = {}
 
     @property
     def is_live(self) -> bool:
@@ -67,21 +107,15 @@ class CallSession:
 
     @property
     def records(self) -> bool:
-        return self._recorder is not None
+        return self._audio.records
 
     def handle(self, event: Event) -> None:
         """Feed the machine and do what it answers. Never called from inside a pjsua2 callback."""
-        if isinstance(event, sig.LegEnded):
-            self._drop_leg(event.leg)
         before = self._machine.phase
         actions = self._machine.handle(event, utc_now())
-        if self._machine.phase is not before:
-            self._log.info(
-                "call moved on",
-                by=type(event).__name__,
-                phase=self._machine.phase.name.lower(),
-                **_told(event),
-            )
+        after = self._machine.phase
+        if after is not before:
+            self._log.info("call moved on", by=type(event).__name__, phase=after.name.lower(), **_told(event))
         for action in actions:
             try:
                 self._carry_out(action)
@@ -89,129 +123,268 @@ class CallSession:
                 # One call's trouble is not the other calls': end this one, keep the process.
                 self._log.exception("an action failed", action=type(action).__name__)
                 self._host.later(partial(self.handle, sig.InternalError()))
+        if after is not before:
+            self._watch(after)
 
     def _carry_out(self, action: sig.Action) -> None:
         match action:
             case sig.Publish():
-                self._host.publish(self.call, action)
-            case sig.Dial(leg):
-                self._dial(leg)
-            case sig.HangUp(leg):
-                if leg in self._legs:
-                    self._legs[leg].end()
-            case sig.PlayRingback():
-                self._play_ringback()
-            case sig.StopRingback():
-                self._stop_ringback()
-            case sig.Bridge():
-                self._bridged = True
-                self._join()
+                self._publish(action)
+            case sig.Dial(leg, number):
+                self._dial(leg, number)
+            case sig.HangUp(leg, q850):
+                self._hang_up(leg, q850)
+            case sig.SetAudio(plan):
+                self._audio.follow(plan)
+            case sig.PlayPrompt(name):
+                self._play_prompt(name)
+            case sig.StopPrompt():
+                self._audio.stop_prompt()
+            case sig.SendDigit(leg, digit, duration_ms):
+                self._send_digit(leg, digit, duration_ms)
             case sig.StartRecording():
                 self._start_recording()
             case sig.StopRecording():
                 self._stop_recording()
             case sig.StartTimer(timer, seconds):
-                self._stop_timer(timer)
-                self._alarms[timer] = self._host.timers.start(seconds, partial(self._fire, timer))
+                self._start_alarm(timer, seconds, partial(self._fire, timer))
             case sig.StopTimer(timer):
-                self._stop_timer(timer)
+                self._stop_alarm(timer)
             case sig.Forget():
-                self._host.forget(self)
+                self._forget()
+
+    def _publish(self, step: sig.Publish) -> None:
+        findings = Findings()
+        if step.state.is_terminal:
+            self._sample_legs()
+            quality = {leg: sample.quality for leg, sample in self._quality.items()}
+            findings = Findings(
+                recording_path=step.recording_path,
+                caller_quality=quality.get(Leg.CALLER),
+                callee_quality=quality.get(Leg.CALLEE),
+                digits=tuple(self._pressed),
+            )
+        self._host.publish(self.call, step, findings)
+
+    def _forget(self) -> None:
+        self._audio.close()
+        for name in [*self._alarms]:
+            self._stop_alarm(name)
+        self._host.forget(self)
+
+    # --- timers
+
+    def _start_alarm(self, name: object, seconds: float, action: Callable[[], None]) -> None:
+        """Replaces the alarm of the same name."""
+        self._stop_alarm(name)
+        self._alarms[name] = self._host.timers.start(seconds, action)
+
+    def _stop_alarm(self, name: object) -> None:
+        if alarm := self._alarms.pop(name, None):
+            self._host.timers.stop(alarm)
 
     def _fire(self, timer: Timer) -> None:
         self._alarms.pop(timer, None)
         self.handle(sig.TimerFired(timer))
 
-    def _stop_timer(self, timer: Timer) -> None:
-        if alarm := self._alarms.pop(timer, None):
-            self._host.timers.stop(alarm)
-
     # --- legs
 
-    def _dial(self, leg: Leg) -> None:
+    def _dial(self, leg: Leg, number: str | None) -> None:
         host = self._host
-        party = PartyCall(
-            host.endpoint.account, leg, on_event=self._from_network, on_media=self._media_changed
-        )
+        party = PartyCall(host.endpoint.account, leg, self, digits=host.settings.trunk.digits)
         self._legs[leg] = party
         host.trace.watch(party.sip_call_id, self.call.id, leg)
-        number = self.call.caller if leg is Leg.CALLER else self.call.callee
+        own = self.call.caller if leg is Leg.CALLER else self.call.callee
         try:
-            party.dial(number, shown=self.call.presented_number, trunk=host.trunk, local_host=host.local_host)
+            party.dial(
+                number or own,
+                shown=self.call.presented_number,
+                trunk=host.trunk,
+                local_host=host.local_host,
+            )
         except pj.Error as error:
             self._log.warning(
                 "the INVITE could not be sent", leg=leg.value, error=error.title, status=error.status
             )
-            host.later(partial(self.handle, sig.LegEnded(leg, TRANSPORT_FAILURE)))
+            self.on_leg_event(sig.LegEnded(leg, TRANSPORT_FAILURE))
 
-    def _from_network(self, event: Event) -> None:
-        """Inside a pjsua2 callback: act when it has returned."""
-        self._host.later(partial(self.handle, event))
+    def _hang_up(self, leg: Leg, q850: int) -> None:
+        if party := self._legs.get(leg):
+            party.end(q850)
 
-    def _media_changed(self, leg: Leg) -> None:
-        del leg
-        self._host.later(self._join)
+    def on_leg_event(self, event: LegEvent) -> None:
+        party = self._legs.get(event.leg)
+        self._host.later(partial(self._leg_event, event, party))
+
+    def _leg_event(self, event: LegEvent, party: PartyCall | None) -> None:
+        if isinstance(event, sig.LegEnded):
+            self._drop_leg(event.leg)
+            number = self._redirection(event, party)
+            if number is not None:
+                self._dialled.add(number)
+                self.handle(sig.LegRedirected(event.leg, number, event.status))
+                return
+        self.handle(event)
+
+    def _redirection(self, ended: sig.LegEnded, party: PartyCall | None) -> str | None:
+        if party is None or ended.status not in REDIRECTIONS:
+            return None
+        return permitted_number(
+            party.redirect_targets,
+            trunk_hosts=self._host.trunk_hosts,
+            policy=self._host.settings.policy,
+            taken=self._dialled,
+            recording=self.call.recording_enabled,
+        )
 
     def _drop_leg(self, leg: Leg) -> None:
+        self._sample_legs()
         if party := self._legs.pop(leg, None):
             party.detach()
+            self._audio.set_leg(leg, None)
+            self._stop_alarm(("digit", leg))
+            self._stop_alarm(("send digits", leg))
             self._host.trace.unwatch(party.sip_call_id)
 
     # --- audio
 
-    def _join(self) -> None:
-        """Connect what should hear each other; a re-INVITE may give a leg another bridge port."""
-        ports = {leg: audio for leg, party in self._legs.items() if (audio := party.audio())}
-        caller, callee = ports.get(Leg.CALLER), ports.get(Leg.CALLEE)
-        if self._ringback is not None and caller is not None:
-            self._ringback.startTransmit(caller)
-        if not (self._bridged and self.is_live):
+    def on_leg_media(self, leg: Leg) -> None:
+        self._host.later(partial(self._media_changed, leg))
+
+    def _media_changed(self, leg: Leg) -> None:
+        if (party := self._legs.get(leg)) is None or not party.isActive():
             return
-        if caller is not None and callee is not None:
-            caller.startTransmit(callee)
-            callee.startTransmit(caller)
-        if self._recorder is not None:
-            for audio in ports.values():
-                audio.startTransmit(self._recorder)
+        audio = party.audio()
+        self._audio.set_leg(leg, audio.port)
+        if audio.on_hold is not (leg in self._held):
+            (self._held.add if audio.on_hold else self._held.discard)(leg)
+            self._log.info("hold" if audio.on_hold else "resume", leg=leg.value)
+            self.handle(sig.LegHeld(leg, audio.on_hold))
 
-    def _play_ringback(self) -> None:
-        settings = self._host.ringback
-        first, second = (*settings.frequencies, 0)[:2]
-        tones = pj.ToneDescVector()
-        for on, off in zip(settings.cadence[::2], settings.cadence[1::2], strict=True):
-            tone = pj.ToneDesc()
-            tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = first, second, on, off
-            tones.append(tone)
-        self._ringback = pj.ToneGenerator()
-        self._ringback.createToneGenerator(CLOCK_RATE, 1)
-        self._ringback.play(tones, True)
-        self._join()
+    def _play_prompt(self, name: str) -> None:
+        try:
+            self._audio.play_prompt(self._host.prompts.path(name), self._prompt_ended)
+        except (LookupError, pj.Error) as error:
+            self._log.error("the prompt could not be played", prompt=name, error=str(error))
+            self._prompt_ended()
 
-    def _stop_ringback(self) -> None:
-        self._ringback = None  # its destructor leaves the bridge
+    def _prompt_ended(self) -> None:
+        self._host.later(partial(self.handle, sig.PromptFinished()))
 
     def _start_recording(self) -> None:
         try:
-            path = self._host.live_recording(self.call.id)
-            recorder = pj.AudioMediaRecorder()
-            recorder.createRecorder(str(path))
+            self._audio.start_recording(self._host.live_recordings(self.call))
         except (OSError, pj.Error) as error:
             self._log.error("the recorder could not be started", error=str(error))
             self.handle(sig.RecordingFailed())
-            return
-        self._recorder = recorder
-        self._join()
 
     def _stop_recording(self) -> None:
-        if self._recorder is None:
+        if self._audio.records:
+            self._host.finish_recording(self, self._audio.stop_recording())
+
+    # --- digits
+
+    def on_leg_digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
+        self._host.later(partial(self._digit, leg, digit, timestamp, duration_ms, ended))
+
+    def _digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
+        reader = self._readers[leg]
+        for press in reader.feed(digit, timestamp, duration_ms, ended=ended):
+            self._pressed_digit(leg, press.digit, press.duration_ms)
+        if reader.is_down:
+            self._start_alarm(("digit", leg), END_MISSING, partial(self._digit_end_missing, leg))
+        else:
+            self._stop_alarm(("digit", leg))
+
+    def _digit_end_missing(self, leg: Leg) -> None:
+        self._alarms.pop(("digit", leg), None)
+        for press in self._readers[leg].give_up():
+            self._pressed_digit(leg, press.digit, press.duration_ms)
+
+    def _pressed_digit(self, leg: Leg, digit: str, duration_ms: int) -> None:
+        self._log.debug("digit", leg=leg.value, duration_ms=duration_ms)
+        if self._host.settings.call.record_digits and self._machine.phase is Phase.CONNECTED:
+            self._pressed.append(
+                PressedDigit(leg=leg.value, digit=digit, duration_ms=duration_ms, at=utc_now())
+            )
+        self.handle(sig.DigitPressed(leg, digit, duration_ms))
+
+    def _send_digit(self, leg: Leg, digit: str, duration_ms: int) -> None:
+        if party := self._legs.get(leg):
+            party.send_digit(digit, duration_ms)
+            self._retry_digits(leg)
+
+    def _retry_digits(self, leg: Leg) -> None:
+        """What found no room in the stream's queue leaves as soon as there is some."""
+        self._stop_alarm(("send digits", leg))
+        if (party := self._legs.get(leg)) is None:
             return
-        bridge_port = self._recorder.getPortId()
-        self._recorder = None  # its destructor asks the bridge to remove the port
-        self._host.finish_recording(self, bridge_port)
+        party.send_digits()
+        if party.has_digits_left:
+            self._start_alarm(("send digits", leg), DIGITS_INTERVAL, partial(self._retry_digits, leg))
+
+    # --- what the network does to the audio
+
+    def _watch(self, phase: Phase) -> None:
+        """Look at what each phase is in danger of."""
+        self._stop_alarm("watch")
+        if phase is Phase.CALLING_CALLEE and self._host.settings.trunk.early_media == "play":
+            self._start_alarm("watch", EARLY_MEDIA_INTERVAL, self._look_for_early_media)
+        elif phase is Phase.CONNECTED:
+            self._start_alarm("watch", self._watch_interval, self._look_for_silence)
+
+    @property
+    def _watch_interval(self) -> float:
+        settings = self._host.settings
+        timeout = settings.call.media_timeout
+        interval = settings.quality.interval
+        return min(interval, timeout / 4) if timeout else interval
+
+    def _look_for_early_media(self) -> None:
+        self._start_alarm("watch", EARLY_MEDIA_INTERVAL, self._look_for_early_media)
+        party = self._legs.get(Leg.CALLEE)
+        reading = party.reading() if party is not None else None
+        if reading is None:
+            return
+        flows = self._early_media.feed(reading.received, monotonic())
+        if flows is not None:
+            self._log.info("early media", flows=flows)
+            self.handle(sig.EarlyMedia(Leg.CALLEE, flows))
+
+    def _look_for_silence(self) -> None:
+        self._start_alarm("watch", self._watch_interval, self._look_for_silence)
+        samples = self._sample_legs()
+        now = monotonic()
+        for sample in samples:
+            leg = Leg(sample.leg)
+            received = sample.quality.packets_received
+            if self._silence[leg].feed(received, now, excused=leg in self._held):
+                self._log.warning("no RTP", leg=leg.value)
+                self.handle(sig.MediaLost(leg))
+        self._host.sample_quality(samples)
+
+    def _sample_legs(self) -> list[QualitySample]:
+        """The figures of each leg that has audio, now; also kept for the end of the call."""
+        samples = []
+        for leg, party in self._legs.items():
+            reading = None
+            with suppress(pj.Error):  # its call is over and forgotten by pjsua
+                reading = party.reading()
+            if reading is not None:
+                sample = QualitySample(self.call.id, leg.value, reading.quality())
+                self._quality[leg] = sample
+                samples.append(sample)
+        return samples
 
 
 def _told(event: Event) -> dict[str, object]:
     """What the network said, for the log."""
-    if isinstance(event, sig.LegEnded):
-        return {"leg": event.leg.value, "status": event.status, "q850": event.q850}
-    return {}
+    match event:
+        case sig.LegEnded(leg, status, q850):
+            return {"leg": leg.value, "status": status, "q850": q850}
+        case sig.LegRedirected(leg, _, status):
+            return {"leg": leg.value, "status": status}
+        case sig.MediaLost(leg):
+            return {"leg": leg.value}
+        case _:
+            return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
@@ -13,11 +13,56 @@ class Leg(StrEnum):
     CALLER = "caller"
     CALLEE = "callee"
 
+    @property
+    def other(self) -> Leg:
+        return Leg.CALLEE if self is Leg.CALLER else Leg.CALLER
+
 
 class Timer(Enum):
+    NO_PROGRESS = "no progress"
     NO_ANSWER = "no answer"
+    PROMPT = "prompt"
+    """A prompt that never says that it is over must not hold the call."""
     MAX_DURATION = "maximum duration"
+    WARNING = "warning"
+    BEEP = "end of the warning tone"
     FINALISE = "finalise recording"
+
+
+class Heard(Enum):
+    """What one party hears: always exactly one thing."""
+
+    NOTHING = "nothing"
+    RINGBACK = "ringback"
+    PROMPT = "prompt"
+    OTHER_PARTY = "other party"
+    """Before the answer: the network's early media (RFC 3960)."""
+    HOLD_MUSIC = "music on hold"
+
+
+class Recorded(Enum):
+    """What enters the recording; its time runs on all the same."""
+
+    NOTHING = "nothing"
+    PARTIES = "parties"
+    PROMPT = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPlan:
+    """Who hears what from now on."""
+
+    caller: Heard = Heard.NOTHING
+    callee: Heard = Heard.NOTHING
+    recorded: Recorded = Recorded.NOTHING
+    beep: bool = False
+    """Both hear the warning tone over everything else."""
+
+    def heard_by(self, leg: Leg) -> Heard:
+        return self.caller if leg is Leg.CALLER else self.callee
+
+
+SILENCE = AudioPlan()
 
 
 # --- events
@@ -29,10 +74,18 @@ class DialRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class LegRinging:
-    """A provisional response other than 100."""
+class LegProgress:
+    """Any provisional response, 100 Trying too: the network is there."""
 
     leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """Before the leg's answer: its RTP has begun to arrive, or has stopped."""
+
+    leg: Leg
+    flows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +102,44 @@ class LegEnded:
     leg: Leg
     status: int
     q850: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRedirected:
+    """A 3xx that names a number which this call may dial; its dialog is over."""
+
+    leg: Leg
+    number: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegHeld:
+    """The party wants no audio from us (RFC 3264, section 8.4: sendonly, inactive or c=0.0.0.0)."""
+
+    leg: Leg
+    on_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLost:
+    """The party has sent no RTP for `media_timeout` seconds though it is not on hold."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """One whole digit, RFC 4733 event or SIP INFO."""
+
+    leg: Leg
+    digit: str = field(repr=False)
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFinished:
+    """The prompt was played to its end, or could not be played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +181,15 @@ class OwnershipLost:
 
 Event = (
     DialRequested
-    | LegRinging
+    | LegProgress
+    | EarlyMedia
     | LegAnswered
     | LegEnded
+    | LegRedirected
+    | LegHeld
+    | MediaLost
+    | DigitPressed
+    | PromptFinished
     | ReleaseRequested
     | TimerFired
     | RecordingFailed
@@ -109,6 +206,8 @@ Event = (
 @dataclass(frozen=True, slots=True)
 class Dial:
     leg: Leg
+    number: str | None = None
+    """Where a redirection leads; None: the party's own number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +215,34 @@ class HangUp:
     """CANCEL or BYE, whichever the leg's dialog needs."""
 
     leg: Leg
+    q850: int
+    """The cause in its Reason header (RFC 3326)."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlayRingback:
-    """To the caller."""
+class SetAudio:
+    """Connect exactly this, also when a re-INVITE gives a leg a new stream."""
+
+    plan: AudioPlan
 
 
 @dataclass(frozen=True, slots=True)
-class StopRingback:
+class PlayPrompt:
+    """Answered by `PromptFinished`; replaces the prompt that plays."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPrompt:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Bridge:
-    """Join both legs' audio."""
+class SendDigit:
+    leg: Leg
+    digit: str = field(repr=False)
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +286,10 @@ class Forget:
 Action = (
     Dial
     | HangUp
-    | PlayRingback
-    | StopRingback
-    | Bridge
+    | SetAudio
+    | PlayPrompt
+    | StopPrompt
+    | SendDigit
     | StartRecording
     | StopRecording
     | StartTimer

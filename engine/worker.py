@@ -33,11 +33,12 @@ class Worker:
 
     def __init__(self, settings: Settings, redis_url: str) -> None:
         """Raises pj.Error when the SIP stack cannot start."""
-        recordings = RecordingStore(settings.recording.root)
         name = settings.engine.name or socket.gethostname()
+        engine_id = f"{name}-{uuid4().hex[:8]}"
+        recordings = self._recordings = RecordingStore(settings.recording, engine_id)
         self._grace = settings.engine.shutdown_grace
         self._status = EngineStatus(
-            engine_id=f"{name}-{uuid4().hex[:8]}",
+            engine_id=engine_id,
             name=name,
             pid=os.getpid(),
             state=EngineState.UP,
@@ -56,6 +57,7 @@ class Worker:
             trace,
             recordings,
             publish=self._link.publish,
+            sample_quality=self._link.sample_quality,
             store_recording=self._link.store_recording,
         )
         self._status = replace(self._status, sip_address=self._b2bua.endpoint.address)
@@ -109,6 +111,7 @@ class Worker:
         self._run_until_idle(CLOSING_TIME)
         self._link.stop(CLOSING_TIME)
         self._b2bua.close()
+        self._recordings.close()
         log.info("engine down", engine=self._status.engine_id)
 
     def _run_until_idle(self, seconds: float) -> None:

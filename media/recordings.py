@@ -1,46 +1,88 @@
-"""Finished recordings: where they are kept, and that they are whole before anyone hears of them."""
+"""Recordings: where they are kept, and that they are whole before anyone hears of them."""
 
 from __future__ import annotations
 
 import os
-import wave
-from datetime import datetime
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
-LIVE_FOLDER = ".live"
-"""Recordings being written, below the root so that keeping one is a rename."""
+from config import RecordingChannels, RecordingSettings
+from media.live_recordings import LiveFolder
+from media.wav_files import RecordingError, check_finished, combine, repair
 
-
-class RecordingError(Exception):
-    """The file is not a finished recording."""
+INCOMPLETE = ".incomplete.wav"
+"""Instead of `.wav`: what there is of one that could not be written whole. For the operator, never served."""
+MEGABYTE = 1_000_000
 
 
 class RecordingStore:
     """16-bit PCM WAV files as `<root>/<date>/<call id>.wav`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, settings: RecordingSettings, engine_id: str | None = None) -> None:
+        """`engine_id` names the folder of this process's recorders and must be new with each start."""
+        self._settings = settings
+        self._root = settings.root
+        self._engine_id = engine_id or uuid4().hex
+        self._folder: LiveFolder | None = None
 
-    def live_path(self, call_id: str) -> Path:
-        """Where the recorder writes while the call lasts. Raises OSError if the folder cannot be made."""
-        folder = self._root / LIVE_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{call_id}.wav"
+    # --- recordings in progress
+
+    def live_paths(self, call_id: str, channels: RecordingChannels) -> tuple[Path, ...]:
+        """Where the recorders write while the call lasts: one file, or the caller's and the callee's.
+
+        Raises OSError if the folder cannot be made.
+        """
+        if self._folder is None:
+            self._folder = LiveFolder.create(self._root, self._engine_id)
+        self._folder.path.mkdir(parents=True, exist_ok=True)
+        return self._folder.paths(call_id, channels)
 
     def keep(self, call_id: str, at: datetime) -> str:
         """Store a finished recording durably; its path relative to the root.
 
-        Raises RecordingError if the file is not whole, OSError if it cannot be stored.
+        Its live files stay until `discard_live`: should the process die before Redis knows the path, the next
+        engine finds them. Raises RecordingError if the recording is not whole, OSError if it cannot be stored.
         """
-        live = self.live_path(call_id)
-        _check_finished(live)
-        relative = PurePosixPath(at.date().isoformat()) / live.name
-        target = self._root / relative
-        target.parent.mkdir(exist_ok=True)
-        _sync(live)
-        live.rename(target)
-        _sync(target.parent)
-        return str(relative)
+        if self._folder is None:
+            raise RecordingError("nothing was recorded")
+        return self._store(self._folder, call_id, at)
+
+    def discard_live(self, call_id: str) -> None:
+        """Redis knows where the recording is. Raises OSError."""
+        if self._folder is not None:
+            self._folder.discard(call_id)
+
+    def close(self) -> None:
+        """Give the folder of live recordings up. With recordings in it, it is locked until the process ends."""
+        if self._folder is not None and not self._folder.call_ids():
+            self._folder.close()
+            self._folder = None
+
+    # --- what dead engines left behind
+
+    def abandoned(self) -> Iterator[LiveFolder]:
+        """Folders of engines that died; close each. Raises OSError."""
+        return LiveFolder.of_dead_engines(self._root)
+
+    def salvage(self, folder: LiveFolder, call_id: str) -> str | None:
+        """Repair and store a recording as `keep` does, by the date of its last sample; None if there is nothing.
+
+        Raises OSError if it cannot be stored.
+        """
+        try:
+            files = folder.files(call_id)
+            at = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), UTC)
+            for file in files:
+                repair(file)
+            return self._store(folder, call_id, at)
+        except (RecordingError, FileNotFoundError):
+            return None
+
+    # --- stored recordings
 
     def open_path(self, relative: str) -> Path:
         """A stored recording. Raises FileNotFoundError, ValueError for a path outside the root."""
@@ -51,17 +93,105 @@ class RecordingStore:
             raise FileNotFoundError(path)
         return path
 
+    def has_room(self) -> bool:
+        """Whether another recording may begin: the root can be written and has the free space asked for."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self._root).free
+        except OSError:
+            return False
+        enough = free >= self._settings.free_space_floor_mb * MEGABYTE
+        return enough and os.access(self._root, os.W_OK | os.X_OK)
 
-def _check_finished(path: Path) -> None:
-    """pjmedia writes the lengths into the header last: zeros mean that it has not finished."""
+    def delete_expired(self, now: datetime) -> int:
+        """Delete what is older than the retention, with what was encoded from it, and emptied folders.
+
+        How many files this process deleted. Raises OSError for one that could not be, after all the others.
+        """
+        if not self._settings.retention_days or not self._root.is_dir():
+            return 0
+        limit = now - timedelta(days=self._settings.retention_days)
+        deleted, failure = 0, None
+        for folder in self._root.iterdir():
+            day = _date(folder.name)
+            if day is None or day > limit.date():
+                continue
+            for file in folder.iterdir():
+                try:
+                    if file.stat().st_mtime < limit.timestamp():
+                        file.unlink()
+                        deleted += 1
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    failure = error
+            if day < now.date():
+                with suppress(OSError):
+                    folder.rmdir()
+        if failure is not None:
+            raise failure
+        return deleted
+
+    def _store(self, folder: LiveFolder, call_id: str, at: datetime) -> str:
+        relative = PurePosixPath(at.date().isoformat()) / f"{call_id}.wav"
+        target = self._root / relative
+        if not target.parent.exists():
+            target.parent.mkdir(exist_ok=True)
+            _sync(self._root)
+        files = folder.files(call_id)
+        try:
+            rates = {check_finished(file) for file in files}
+        except RecordingError:
+            for file in files:
+                _set_aside(file, target.with_name(f"{file.stem}{INCOMPLETE}"))
+            raise
+        if len(files) == 1 and rates == {self._settings.sample_rate}:
+            _publish(files[0], target)
+        else:
+            _combine(files, target, self._settings.sample_rate)
+        _sync(target.parent)
+        return str(relative)
+
+
+def _publish(file: Path, target: Path) -> None:
+    """Give a file its second name, durably; where the file system has no hard links, its only one."""
+    _sync(file)
+    part = target.with_suffix(".part")
     try:
-        with wave.open(str(path), "rb") as reader:
-            frames, width = reader.getnframes(), reader.getsampwidth() * reader.getnchannels()
-            start = path.stat().st_size - frames * width
-    except (wave.Error, EOFError) as error:
-        raise RecordingError(f"not a WAV file: {error}") from error
-    if start != 44:
-        raise RecordingError("the header's length does not match the file's")
+        part.unlink(missing_ok=True)
+        part.hardlink_to(file)
+        part.replace(target)
+        part.unlink(missing_ok=True)  # POSIX: renaming one name of a file to another does nothing
+    except OSError:
+        file.replace(target)
+
+
+def _combine(files: Sequence[Path], target: Path, rate: int) -> None:
+    part = target.with_suffix(".part")
+    try:
+        combine(files, part, rate)
+        _sync(part)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)  # it may be what fills the disk
+        raise
+
+
+def _set_aside(file: Path, name: Path) -> None:
+    with suppress(OSError):
+        try:
+            repair(file)
+        except RecordingError:
+            file.unlink(missing_ok=True)  # nothing in it
+        else:
+            file.replace(name)
+
+
+def _date(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None
 
 
 def _sync(path: Path) -> None:

@@ -20,13 +20,13 @@ from native.cache import Cache, cache_directory
 from native.commands import Commands
 from native.debian_packages import listed_packages, require_packages
 from native.errors import SetupError
-from native.pjproject import CONFIG_SITE, Build
+from native.pjproject import CONFIG_SITE, PATCHES, Build
 from native.progress import Progress
 from native.source import content_hash, fetch_from_debian, given_tarball
 from native.wheel_file import write_wheel
 
 HERE = Path(__file__).parent
-BUILD_INSTRUCTIONS = (CONFIG_SITE, HERE / "pjproject.py", HERE / "wheel_file.py")
+BUILD_INSTRUCTIONS = (CONFIG_SITE, *PATCHES, HERE / "pjproject.py", HERE / "wheel_file.py")
 """Files whose content decides what the wheel contains."""
 
 

@@ -15,12 +15,12 @@
 /* Legs, two for each bridged call. */
 #define PJSUA_MAX_CALLS 2048
 
-/* Bridge ports: every leg, and a recorder and a ringback tone for each bridged call. */
-#define PJSUA_MAX_CONF_PORTS 4400
+/* Bridge ports of each bridged call: two legs, up to two recorders, a tone or a prompt, a beep. */
+#define PJSUA_MAX_CONF_PORTS 6600
 
-/* Announcements and recordings at one time: one for each bridged call. */
+/* Prompts and recordings at one time, for each bridged call: one prompt, and a recorder for each party. */
 #define PJSUA_MAX_PLAYERS 1100
-#define PJSUA_MAX_RECORDERS 1100
+#define PJSUA_MAX_RECORDERS 2200
 
 /* One account for each trunk. */
 #define PJSUA_MAX_ACC 64

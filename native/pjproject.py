@@ -14,6 +14,8 @@ from native.errors import SetupError
 from native.progress import Progress
 
 CONFIG_SITE = Path(__file__).with_name("config_site.h")
+PATCHES = tuple(sorted(Path(__file__).parent.glob("patches/*.patch")))
+"""Each says in its first lines why it is needed."""
 
 CONFIGURE_OPTIONS = (
     "--enable-epoll",
@@ -102,6 +104,9 @@ class Build:
         self._root = roots[0]
         (self._root / "pjlib/include/pj/config_site.h").write_bytes(CONFIG_SITE.read_bytes())
         (self._root / ABSENT_FROM_DEBIAN).touch()
+        for patch in PATCHES:
+            command = ("patch", "--strip=1", "--forward", "--fuzz=0", f"--input={patch}")
+            self._command(command, "patches", self._root)
 
     def _compile_libraries(self) -> None:
         # No "make dep": it lists what to compile again after an edit, and nobody edits here.

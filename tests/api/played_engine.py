@@ -15,6 +15,7 @@ from state.call import (
     CallEvent,
     CallState,
     DisconnectionReason,
+    Findings,
     RecordingResult,
     Transition,
     utc_now,
@@ -120,7 +121,7 @@ class PlayedEngine:
             reason=reason,
             duration=duration,
             recording_result=recording_result,
-            recording_path=recording_path,
+            findings=Findings(recording_path=recording_path),
         )
         assert self.run(self.calls.transition(transition)) is TransitionResult.APPLIED
 

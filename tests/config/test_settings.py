@@ -43,11 +43,16 @@ def test_the_environment_overrides_one_key_of_the_file(
     ("text", "complaint"),
     [
         ("[trunk]\nport = 99999\n", "trunk.port: Input should be less than or equal to 65535"),
-        ("[trunk]\ncodecs = ['G723']\n", "trunk.codecs.0: Input should be 'PCMU' or 'PCMA'"),
+        ("[trunk]\ncodecs = ['G723']\n", "trunk.codecs.0: Input should be 'PCMU', 'PCMA', "),
         ("[trunk]\nhots = 'sbc.example'\n", "trunk.hots: Extra inputs are not permitted"),
         ("[trunc]\nhost = 'sbc.example'\n", "trunc: Extra inputs are not permitted"),
         ("[sip]\nrtp_port_min = 4000\nrtp_port_max = 3000\n", "sip: Value error, rtp_port_min must be below"),
-        ("[ringback]\ncadence = [1000, 4000, 1000]\n", "ringback: Value error, cadence needs an off time"),
+        (
+            "[ringback]\ntone = { frequencies = [425], cadence = [1000, 4000, 1000] }\n",
+            "ringback.tone: Value error, cadence needs an off time",
+        ),
+        ("[trunk]\ncodecs = ['PCMU', 'PCMU']\n", "codecs names a codec twice"),
+        ("[trunk]\nsession_expires = 100\nmin_se = 200\n", "session_expires must not be below min_se"),
         (
             "[[clients]]\nid = 'crm'\nsecret = 's'\nenterprise = 'acme'\n",
             "client 'crm' names the unknown enterprise 'acme'",

@@ -70,11 +70,11 @@ class Product(Stack):
         return int(self.engine_status().sip_address.rsplit(":", 1)[1])
 
     def wait_idle(self, timeout: float = 15.0) -> EngineStatus:
-        """Until the engine holds no call, leg, recorder, timer, or bridge port but the bridge's own."""
+        """Until the engine holds no call, leg, recorder, timer or bridge port."""
 
         def idle() -> bool:
             now = self.engine_status()
-            return (now.calls, now.legs, now.bridge_ports, now.recorders, now.timers) == (0, 0, 1, 0, 0)
+            return (now.calls, now.legs, now.bridge_ports, now.recorders, now.timers) == (0, 0, 0, 0, 0)
 
         wait_until(idle, timeout, "an idle engine")
         return self.engine_status()

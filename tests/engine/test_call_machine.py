@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config import AnnouncementSettings
 from engine import signals as sig
-from engine.call_machine import CallLimits, CallMachine, Phase
-from engine.signals import Action, Event, Leg, Timer
+from engine.call_machine import CallMachine, CallRules, Phase
+from engine.causes import Q850
+from engine.signals import Action, AudioPlan, Event, Heard, Leg, Recorded, Timer
 from state.call import CallState, RecordingResult
 from state.call import DisconnectionReason as Reason
 
@@ -18,15 +21,17 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CALLER, CALLEE = Leg.CALLER, Leg.CALLEE
 
 TO_CALLING_CALLER: list[Event] = [sig.DialRequested()]
-TO_CALLING_CALLEE: list[Event] = [*TO_CALLING_CALLER, sig.LegRinging(CALLER), sig.LegAnswered(CALLER)]
-TO_CONNECTED: list[Event] = [*TO_CALLING_CALLEE, sig.LegRinging(CALLEE), sig.LegAnswered(CALLEE)]
+TO_CALLING_CALLEE: list[Event] = [*TO_CALLING_CALLER, sig.LegProgress(CALLER), sig.LegAnswered(CALLER)]
+TO_CONNECTED: list[Event] = [*TO_CALLING_CALLEE, sig.LegProgress(CALLEE), sig.LegAnswered(CALLEE)]
 
 
 class Driven:
     """A machine fed one event a second."""
 
-    def __init__(self, *events: Event, recording: bool = False) -> None:
-        self.machine = CallMachine(CallLimits(no_answer=45, max_duration=600), recording=recording)
+    def __init__(self, *events: Event, recording: bool = False, **rules: Any) -> None:
+        self.machine = CallMachine(
+            CallRules(no_answer=45, max_duration=600, no_progress=10, **rules), recording=recording
+        )
         self.now = START
         self.actions: list[Action] = []
         for event in events:
@@ -37,6 +42,12 @@ class Driven:
         actions = self.machine.handle(event, self.now)
         self.actions += actions
         return actions
+
+    @property
+    def audio(self) -> AudioPlan:
+        """What is connected now."""
+        plans = [action.plan for action in self.actions if isinstance(action, sig.SetAudio)]
+        return plans[-1] if plans else sig.SILENCE
 
     @property
     def published(self) -> list[sig.Publish]:
@@ -56,16 +67,18 @@ def test_the_caller_is_dialled_first_and_alone() -> None:
 
 def test_the_callee_is_dialled_when_the_caller_has_answered_and_the_caller_hears_ringback() -> None:
     call = Driven(*TO_CALLING_CALLER)
-    assert call.feed(sig.LegRinging(CALLER)) == []
+    assert call.feed(sig.LegProgress(CALLER)) == [sig.StopTimer(Timer.NO_PROGRESS)]
     actions = call.feed(sig.LegAnswered(CALLER))
     assert sig.Dial(CALLEE) in actions
-    assert sig.PlayRingback() in actions
+    assert call.audio == AudioPlan(caller=Heard.RINGBACK)
+    assert actions.index(sig.Dial(CALLEE)) < actions.index(sig.SetAudio(call.audio))
     assert sig.StartTimer(Timer.NO_ANSWER, 45) in actions
 
 
-def test_ringback_stops_before_the_legs_are_joined() -> None:
-    actions = Driven(*TO_CALLING_CALLEE).feed(sig.LegAnswered(CALLEE))
-    assert actions.index(sig.StopRingback()) < actions.index(sig.Bridge())
+def test_the_parties_hear_each_other_once_both_have_answered() -> None:
+    call = Driven(*TO_CALLING_CALLEE)
+    actions = call.feed(sig.LegAnswered(CALLEE))
+    assert call.audio == AudioPlan(Heard.OTHER_PARTY, Heard.OTHER_PARTY)
     assert sig.StopTimer(Timer.NO_ANSWER) in actions
     assert sig.StartTimer(Timer.MAX_DURATION, 600) in actions
 
@@ -142,7 +155,7 @@ def test_delete_ends_every_leg_that_was_dialled(history: list[Event], legs: set[
 
 def test_an_answer_that_crosses_our_cancel_is_hung_up() -> None:
     call = Driven(*TO_CALLING_CALLEE, sig.ReleaseRequested())
-    assert call.feed(sig.LegAnswered(CALLEE)) == [sig.HangUp(CALLEE)]
+    assert call.feed(sig.LegAnswered(CALLEE)) == [sig.HangUp(CALLEE, Q850.NORMAL_CLEARING)]
 
 
 def test_both_parties_hanging_up_at_once_give_one_outcome() -> None:
@@ -190,7 +203,7 @@ def test_whoever_lost_the_call_hangs_up_and_says_nothing() -> None:
     call = Driven(*TO_CONNECTED)
     before = len(call.published)
     actions = call.feed(sig.OwnershipLost())
-    assert {sig.HangUp(CALLER), sig.HangUp(CALLEE)} <= set(actions)
+    assert {action.leg for action in actions if isinstance(action, sig.HangUp)} == {CALLER, CALLEE}
     call.feed(sig.LegEnded(CALLER, 200))
     assert call.feed(sig.LegEnded(CALLEE, 200)) == [sig.Forget()]
     assert len(call.published) == before
@@ -208,13 +221,231 @@ def test_a_clock_set_back_does_not_make_the_duration_negative() -> None:
     assert call.outcome.duration == 0
 
 
+PROMPTS = AnnouncementSettings(
+    whisper="whisper", connect="connect", busy="busy", no_answer="no-answer", failed="failed", lost="lost"
+)
+
+
+def hung_up(actions: list[Action]) -> dict[Leg, int]:
+    return {action.leg: action.q850 for action in actions if isinstance(action, sig.HangUp)}
+
+
+# --- progress
+
+
+def test_early_media_takes_the_place_of_ringback_and_gives_it_back() -> None:
+    call = Driven(*TO_CALLING_CALLEE)
+    call.feed(sig.EarlyMedia(CALLEE, flows=True))
+    assert call.audio == AudioPlan(caller=Heard.OTHER_PARTY)
+    call.feed(sig.EarlyMedia(CALLEE, flows=False))
+    assert call.audio == AudioPlan(caller=Heard.RINGBACK)
+
+
+def test_early_media_is_ignored_where_the_trunk_is_set_so() -> None:
+    call = Driven(*TO_CALLING_CALLEE, play_early_media=False)
+    assert call.feed(sig.EarlyMedia(CALLEE, flows=True)) == []
+
+
+def test_a_silent_network_is_given_up_long_before_the_no_answer_timer() -> None:
+    call = Driven(*TO_CALLING_CALLER)
+    assert sig.StartTimer(Timer.NO_PROGRESS, 10) in call.actions
+    actions = call.feed(sig.TimerFired(Timer.NO_PROGRESS))
+    assert call.outcome.reason is Reason.CALLER_NO_ANSWER
+    assert hung_up(actions) == {CALLER: Q850.NO_USER_RESPONDING}
+
+
+def test_an_answer_ends_the_timers_of_its_leg() -> None:
+    actions = Driven(*TO_CALLING_CALLEE).feed(sig.LegAnswered(CALLEE))
+    assert {sig.StopTimer(Timer.NO_ANSWER), sig.StopTimer(Timer.NO_PROGRESS)} <= set(actions)
+
+
+def test_a_late_100_of_the_caller_does_not_stop_the_callee_s_timer() -> None:
+    assert Driven(*TO_CALLING_CALLEE).feed(sig.LegProgress(CALLER)) == []
+
+
+# --- redirection
+
+
+def test_a_redirection_is_followed_without_more_time_to_answer() -> None:
+    call = Driven(*TO_CALLING_CALLEE)
+    actions = call.feed(sig.LegRedirected(CALLEE, "+447700900001", 302))
+    assert sig.Dial(CALLEE, "+447700900001") in actions
+    assert sig.StartTimer(Timer.NO_PROGRESS, 10) in actions
+    assert not any(isinstance(a, sig.StartTimer) and a.timer is Timer.NO_ANSWER for a in actions)
+    assert call.audio == AudioPlan(caller=Heard.RINGBACK)
+
+
+def test_redirections_are_counted_per_leg_and_end_as_a_failure() -> None:
+    call = Driven(*TO_CALLING_CALLER, max_redirects=1)
+    call.feed(sig.LegRedirected(CALLER, "+447700900001", 302))
+    call.feed(sig.LegAnswered(CALLER))
+    call.feed(sig.LegRedirected(CALLEE, "+447700900002", 302))
+    assert call.machine.phase is Phase.CALLING_CALLEE
+    call.feed(sig.LegRedirected(CALLEE, "+447700900003", 302))
+    assert call.outcome.reason is Reason.CALLEE_FAILURE
+
+
+def test_a_redirection_that_comes_after_the_end_dials_nobody() -> None:
+    call = Driven(*TO_CALLING_CALLER, sig.ReleaseRequested())
+    assert call.feed(sig.LegRedirected(CALLER, "+447700900001", 302)) == [sig.Forget()]
+
+
+# --- prompts
+
+
+def test_the_caller_hears_the_whisper_before_the_callee_is_dialled() -> None:
+    call = Driven(*TO_CALLING_CALLER, announcements=PROMPTS)
+    actions = call.feed(sig.LegAnswered(CALLER))
+    assert sig.PlayPrompt("whisper") in actions
+    assert sig.Dial(CALLEE) not in actions
+    assert call.audio == AudioPlan(caller=Heard.PROMPT)
+    assert [step.state for step in call.published] == [CallState.CALLING_CALLER]
+    assert sig.Dial(CALLEE) in call.feed(sig.PromptFinished())
+    assert call.audio == AudioPlan(caller=Heard.RINGBACK)
+
+
+def test_a_caller_who_hangs_up_during_the_whisper_has_abandoned_the_call() -> None:
+    call = Driven(*TO_CALLING_CALLER, sig.LegAnswered(CALLER), announcements=PROMPTS)
+    call.feed(sig.LegEnded(CALLER, 200))
+    assert call.outcome.reason is Reason.CALLER_ABANDON
+    assert sig.Dial(CALLEE) not in call.actions
+
+
+@pytest.mark.parametrize("in_recording", [True, False])
+def test_both_hear_the_prompt_at_connect_and_then_each_other(in_recording: bool) -> None:
+    prompts = AnnouncementSettings(connect="connect", connect_recorded=in_recording)
+    call = Driven(*TO_CALLING_CALLEE, recording=True, announcements=prompts)
+    actions = call.feed(sig.LegAnswered(CALLEE))
+    recorded = Recorded.PROMPT if in_recording else Recorded.NOTHING
+    assert call.audio == AudioPlan(Heard.PROMPT, Heard.PROMPT, recorded)
+    assert (sig.StartRecording() in actions) is in_recording
+    assert (sig.StartRecording() in call.feed(sig.PromptFinished())) is not in_recording
+    assert call.audio == AudioPlan(Heard.OTHER_PARTY, Heard.OTHER_PARTY, Recorded.PARTIES)
+
+
+@pytest.mark.parametrize(
+    ("event", "prompt", "reason", "q850"),
+    [
+        (sig.LegEnded(CALLEE, 486), "busy", Reason.CALLEE_BUSY, 17),
+        (sig.LegEnded(CALLEE, 480), "no-answer", Reason.CALLEE_NO_ANSWER, 18),
+        (sig.TimerFired(Timer.NO_ANSWER), "no-answer", Reason.CALLEE_NO_ANSWER, 19),
+        (sig.LegEnded(CALLEE, 404), "failed", Reason.CALLEE_FAILURE, 1),
+    ],
+)
+def test_the_caller_is_told_why_the_callee_does_not_come(
+    event: Event, prompt: str, reason: Reason, q850: int
+) -> None:
+    explained = Driven(*TO_CALLING_CALLEE, announcements=PROMPTS.model_copy(update={"whisper": None}))
+    actions = explained.feed(event)
+    assert sig.PlayPrompt(prompt) in actions
+    assert explained.audio == AudioPlan(caller=Heard.PROMPT)
+    assert CALLER not in hung_up(actions)
+    explained.feed(sig.PromptFinished())
+    assert explained.outcome.reason is reason
+
+    at_once = Driven(*TO_CALLING_CALLEE)
+    assert hung_up(at_once.feed(event))[CALLER] == q850
+    assert at_once.outcome.reason is reason
+
+
+EXPLAINING: list[Event] = [*TO_CALLING_CALLEE, sig.LegEnded(CALLEE, 486)]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (sig.LegEnded(CALLER, 200), Reason.CALLEE_BUSY),
+        (sig.TimerFired(Timer.PROMPT), Reason.CALLEE_BUSY),
+        (sig.EngineStopping(), Reason.CALLEE_BUSY),
+        (sig.ReleaseRequested(), Reason.HANG_UP),
+    ],
+)
+def test_how_an_explanation_ends(event: Event, reason: Reason) -> None:
+    call = Driven(*EXPLAINING, event, announcements=AnnouncementSettings(busy="busy"))
+    assert call.outcome.reason is reason
+
+
+def test_an_answer_that_comes_during_the_explanation_is_hung_up() -> None:
+    history = [*TO_CALLING_CALLEE, sig.TimerFired(Timer.NO_ANSWER)]
+    call = Driven(*history, announcements=AnnouncementSettings(no_answer="no-answer"))
+    assert hung_up(call.feed(sig.LegAnswered(CALLEE))) == {CALLEE: Q850.NORMAL_CLEARING}
+
+
+# --- while connected
+
+
+@pytest.mark.parametrize(
+    ("hold", "heard"),
+    [("music", Heard.HOLD_MUSIC), ("silence", Heard.NOTHING), ("network", Heard.OTHER_PARTY)],
+)
+def test_hold_keeps_the_call_and_the_recording(hold: str, heard: Heard) -> None:
+    call = Driven(*TO_CONNECTED, recording=True, hold=hold)
+    talk = call.audio
+    call.feed(sig.LegHeld(CALLEE, on_hold=True))
+    assert call.audio == AudioPlan(heard, Heard.NOTHING, Recorded.PARTIES)
+    call.feed(sig.LegHeld(CALLEE, on_hold=False))
+    assert call.audio == talk
+    assert call.machine.phase is Phase.CONNECTED
+    assert sig.StopRecording() not in call.actions
+
+
+def test_two_parties_on_hold_hear_nothing() -> None:
+    call = Driven(*TO_CONNECTED, sig.LegHeld(CALLEE, on_hold=True), sig.LegHeld(CALLER, on_hold=True))
+    assert call.audio == sig.SILENCE
+
+
+def test_digits_pass_to_the_other_party_once_connected() -> None:
+    press = sig.DigitPressed(CALLER, "5", 120)
+    assert Driven(*TO_CALLING_CALLEE).feed(press) == []
+    assert Driven(*TO_CONNECTED).feed(press) == [sig.SendDigit(CALLEE, "5", 120)]
+
+
+def test_digits_are_not_in_what_logs_print() -> None:
+    assert "5" not in repr(sig.DigitPressed(CALLER, "5", 120))
+    assert "5" not in repr(sig.SendDigit(CALLER, "5", 120))
+
+
+@pytest.mark.parametrize("lost", [None, "lost"])
+def test_lost_audio_ends_the_call_and_the_other_party_may_be_told(lost: str | None) -> None:
+    call = Driven(*TO_CONNECTED, announcements=AnnouncementSettings(lost=lost))
+    actions = call.feed(sig.MediaLost(CALLEE))
+    assert CALLEE in hung_up(actions)
+    if lost:
+        assert call.audio == AudioPlan(caller=Heard.PROMPT)
+        call.feed(sig.PromptFinished())
+    assert call.outcome.reason is Reason.OTHER
+    assert CALLER in hung_up(call.actions)
+
+
+def test_a_warning_tone_comes_before_the_maximum_duration() -> None:
+    call = Driven(*TO_CONNECTED, duration_warning=60)
+    assert sig.StartTimer(Timer.WARNING, 540) in call.actions
+    talk = call.audio
+    call.feed(sig.TimerFired(Timer.WARNING))
+    assert call.audio == AudioPlan(talk.caller, talk.callee, beep=True)
+    call.feed(sig.TimerFired(Timer.BEEP))
+    assert call.audio == talk
+    assert hung_up(call.feed(sig.TimerFired(Timer.MAX_DURATION)))[CALLER] == Q850.TIMER_EXPIRED
+
+
+def test_the_cause_of_one_party_s_bye_is_told_to_the_other() -> None:
+    call = Driven(*TO_CONNECTED)
+    assert hung_up(call.feed(sig.LegEnded(CALLER, 200, 31))) == {CALLEE: 31}
+
+
 legs = st.sampled_from(Leg)
 events = st.one_of(
-    st.builds(sig.LegRinging, legs),
+    st.builds(sig.LegProgress, legs),
     st.builds(sig.LegAnswered, legs),
     st.builds(
         sig.LegEnded, legs, st.sampled_from([200, 404, 408, 486, 487, 503]), st.sampled_from([None, 16, 17])
     ),
+    st.builds(sig.EarlyMedia, legs, st.booleans()),
+    st.builds(sig.LegRedirected, legs, st.just("+447700900001"), st.just(302)),
+    st.builds(sig.LegHeld, legs, st.booleans()),
+    st.builds(sig.MediaLost, legs),
+    st.builds(sig.DigitPressed, legs, st.just("1"), st.just(100)),
+    st.just(sig.PromptFinished()),
     st.just(sig.ReleaseRequested()),
     st.builds(sig.TimerFired, st.sampled_from(Timer)),
     st.just(sig.RecordingFailed()),
@@ -225,11 +456,20 @@ events = st.one_of(
 )
 
 
-@given(st.lists(events, max_size=30), st.booleans())
+rules = st.fixed_dictionaries(
+    {
+        "announcements": st.sampled_from([AnnouncementSettings(), PROMPTS]),
+        "hold": st.sampled_from(["music", "silence", "network"]),
+        "duration_warning": st.sampled_from([0, 60]),
+    }
+)
+
+
+@given(st.lists(events, max_size=30), st.booleans(), rules)
 def test_whatever_happens_a_call_ends_once_and_leaves_nothing_up(
-    history: list[Event], recording: bool
+    history: list[Event], recording: bool, rules: dict[str, Any]
 ) -> None:
-    call = Driven(sig.DialRequested(), *history, recording=recording)
+    call = Driven(sig.DialRequested(), *history, recording=recording, **rules)
     dialled = {action.leg for action in call.actions if isinstance(action, sig.Dial)}
     call.feed(sig.ReleaseRequested())
     call.feed(sig.RecordingFinished("a.wav"))
@@ -240,9 +480,9 @@ def test_whatever_happens_a_call_ends_once_and_leaves_nothing_up(
     lost = sig.OwnershipLost() in history
     assert len(terminal) <= 1 if lost else len(terminal) == 1
     assert not terminal or call.published[-1] == terminal[0]
-    over = {event.leg for event in history if isinstance(event, sig.LegEnded)}
-    hung_up = {action.leg for action in call.actions if isinstance(action, sig.HangUp)}
-    assert dialled <= over | hung_up
+    assert call.audio == sig.SILENCE
+    over = {event.leg for event in history if isinstance(event, sig.LegEnded | sig.LegRedirected)}
+    assert dialled <= over | set(hung_up(call.actions))
     running = set[Timer]()
     for action in call.actions:
         match action:

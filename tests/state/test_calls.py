@@ -7,11 +7,31 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from state.call import Call, CallState, DisconnectionReason, RecordingResult, Transition, utc_now
-from state.calls import CallStore, Duplicate, NoRoom, Placed, ReleaseResult, TransitionResult
+from config import AnnouncementSettings
+from state.call import (
+    Call,
+    CallState,
+    DisconnectionReason,
+    Findings,
+    PressedDigit,
+    RecordingResult,
+    Transition,
+    utc_now,
+)
+from state.calls import (
+    CallStore,
+    Duplicate,
+    NoRecorder,
+    NoRoom,
+    Placed,
+    QualitySample,
+    ReleaseResult,
+    TransitionResult,
+)
 from state.engines import DialCommand, EngineRegistry, EngineState, EngineStatus, ReleaseCommand
 from state.keys import Keys
 from state.outbox import Outbox
+from state.quality import LegQuality
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +46,10 @@ def registry(redis: Redis, keys: Keys) -> EngineRegistry:
     return EngineRegistry(redis, keys, lost_after=5)
 
 
-def engine(engine_id: str, capacity: int = 10, state: EngineState = EngineState.UP) -> EngineStatus:
-    return EngineStatus(engine_id, engine_id, 1, state, capacity, "127.0.0.1:5060", 0, 0, 1, 0, 0)
+def engine(
+    engine_id: str, capacity: int = 10, state: EngineState = EngineState.UP, *, can_record: bool = True
+) -> EngineStatus:
+    return EngineStatus(engine_id, engine_id, 1, state, capacity, "127.0.0.1:5060", 0, 0, 0, 0, 0, can_record)
 
 
 def new_call(call_id: str = "c1", callee: str = "+447700900002", **fields: object) -> Call:
@@ -54,7 +76,19 @@ def step(
     return Transition.to(state, call_id=call_id, epoch=epoch, at=utc_now(), reason=reason, duration=duration)
 
 
-async def create(store: CallStore, call: Call) -> Placed | Duplicate | NoRoom:
+GOOD = LegQuality(
+    codec="PCMU",
+    clock_rate=8000,
+    packets_sent=350,
+    packets_received=348,
+    packets_lost=2,
+    packets_discarded=0,
+    jitter_ms=1.5,
+    mos=4.3,
+)
+
+
+async def create(store: CallStore, call: Call) -> Placed | Duplicate | NoRoom | NoRecorder:
     return await store.create(call, step(call.id, CallState.INITIATING, epoch=0).event)
 
 
@@ -124,6 +158,7 @@ async def test_transitions_are_applied_in_order_and_written_to_record_stream_and
     await create(store, new_call())
     for state in (CallState.CALLING_CALLER, CallState.CALLING_CALLEE, CallState.CONNECTED):
         assert await store.transition(step("c1", state)) is TransitionResult.APPLIED
+    pressed = PressedDigit(leg="caller", digit="5", duration_ms=120, at=utc_now())
     end = Transition.to(
         CallState.DISCONNECTED,
         call_id="c1",
@@ -132,7 +167,7 @@ async def test_transitions_are_applied_in_order_and_written_to_record_stream_and
         reason=DisconnectionReason.HANG_UP,
         duration=7,
         recording_result=RecordingResult.SUCCESS,
-        recording_path="2026-01-01/c1.wav",
+        findings=Findings(recording_path="2026-01-01/c1.wav", caller_quality=GOOD, digits=(pressed,)),
     )
     assert await store.transition(end) is TransitionResult.APPLIED
 
@@ -144,6 +179,7 @@ async def test_transitions_are_applied_in_order_and_written_to_record_stream_and
         7,
     )
     assert (call.recording_result, call.recording_path) == (RecordingResult.SUCCESS, "2026-01-01/c1.wav")
+    assert (call.caller_quality, call.callee_quality, call.digits) == (GOOD, None, (pressed,))
     assert call.ended_at == end.event.at
     events = await store.events("c1")
     assert [event.state for event in events] == [s for s in CallState if s is not CallState.FAILED]
@@ -258,3 +294,56 @@ async def test_a_silent_engine_is_lost_and_gets_nothing(redis: Redis, keys: Keys
     assert isinstance(await create(store, new_call()), NoRoom)
     await registry.retire("e1")
     assert await registry.lost() == []
+
+
+async def test_a_call_to_be_recorded_goes_where_there_is_room_for_its_recording(
+    store: CallStore, registry: EngineRegistry
+) -> None:
+    await registry.heartbeat(engine("full disk", 10, can_record=False))
+    recorded = new_call("c1", recording_enabled=True)
+    assert isinstance(await create(store, recorded), NoRecorder)
+    assert await store.get("c1") is None
+    await registry.heartbeat(engine("free disk", 5))
+    assert await create(store, recorded) == Placed("free disk")
+    assert await create(store, new_call("c2", "+447700900003")) == Placed("full disk")
+
+
+async def test_what_an_enterprise_wants_of_its_calls_reaches_the_engine(
+    store: CallStore, registry: EngineRegistry
+) -> None:
+    await registry.heartbeat(engine("e1"))
+    wanted = AnnouncementSettings(whisper="connecting", connect_recorded=False)
+    await create(store, new_call(announcements=wanted, recording_channels="dual"))
+    call = await store.get("c1")
+    assert call is not None
+    assert (call.announcements, call.recording_channels) == (wanted, "dual")
+    _, (command,) = await registry.read_commands("e1", "0", block=0.01)
+    assert isinstance(command, DialCommand)
+    assert command.call.announcements == wanted
+
+
+async def test_quality_is_kept_while_the_call_lives_and_final_afterwards(
+    store: CallStore, registry: EngineRegistry, redis: Redis, keys: Keys
+) -> None:
+    await registry.heartbeat(engine("e1"))
+    await create(store, new_call())
+    worse = GOOD.model_copy(update={"mos": 2.0})
+    await store.sample_quality(
+        [
+            QualitySample("c1", "caller", worse),
+            QualitySample("c1", "callee", GOOD),
+            QualitySample("x", "caller", GOOD),
+        ]
+    )
+    call = await store.get("c1")
+    assert call is not None
+    assert (call.caller_quality, call.callee_quality) == (worse, GOOD)
+    assert not await redis.exists(keys.call("x"))
+    end = Transition.to(
+        CallState.FAILED, call_id="c1", epoch=1, at=utc_now(), findings=Findings(caller_quality=GOOD)
+    )
+    assert await store.transition(end) is TransitionResult.APPLIED
+    await store.sample_quality([QualitySample("c1", "caller", worse)])
+    call = await store.get("c1")
+    assert call is not None
+    assert call.caller_quality == GOOD

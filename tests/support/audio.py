@@ -1,4 +1,4 @@
-"""What is in captured audio: levels of tones, gaps, and the mu-law codec (ITU-T G.711)."""
+"""What is in captured audio: levels of tones, gaps, and the two codecs of ITU-T G.711."""
 
 from __future__ import annotations
 
@@ -32,8 +32,28 @@ def _encode_table() -> npt.NDArray[np.uint8]:
     return codes
 
 
+def _alaw_decode_table() -> Samples:
+    code = np.arange(256, dtype=np.int32) ^ 0x55  # even bits are sent inverted
+    exponent, mantissa = (code >> 4) & 7, code & 15
+    magnitude = ((mantissa << 4) + 8 + np.where(exponent > 0, 256, 0)) << np.maximum(exponent - 1, 0)
+    samples: Samples = np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+    return samples
+
+
+def _alaw_encode_table() -> npt.NDArray[np.uint8]:
+    linear = np.arange(-32768, 32768, dtype=np.int32)
+    magnitude = np.where(linear < 0, ~linear, linear)
+    exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 7, 0)
+    mantissa = (magnitude >> np.maximum(exponent + 3, 4)) & 15
+    sign = np.where(linear < 0, 0, 0x80)
+    codes: npt.NDArray[np.uint8] = ((sign | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    return codes
+
+
 _DECODE = _decode_table()
 _ENCODE = _encode_table()
+_ALAW_DECODE = _alaw_decode_table()
+_ALAW_ENCODE = _alaw_encode_table()
 
 
 def mulaw_decode(payload: bytes) -> Samples:
@@ -42,6 +62,14 @@ def mulaw_decode(payload: bytes) -> Samples:
 
 def mulaw_encode(samples: Samples) -> bytes:
     return _ENCODE[samples.astype(np.int32) + 32768].tobytes()
+
+
+def alaw_decode(payload: bytes) -> Samples:
+    return _ALAW_DECODE[np.frombuffer(payload, dtype=np.uint8)]
+
+
+def alaw_encode(samples: Samples) -> bytes:
+    return _ALAW_ENCODE[samples.astype(np.int32) + 32768].tobytes()
 
 
 def tone(frequency: float, seconds: float, *, dbfs: float = -12.0) -> Samples:

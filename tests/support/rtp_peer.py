@@ -1,64 +1,106 @@
-"""An RTP party of the tests: sends a PCMU tone at 20 ms pacing and keeps everything it receives."""
+"""An RTP party of the tests: sends a G.711 tone and RFC 4733 digits, and keeps everything it receives."""
 
 from __future__ import annotations
 
+import random
 import secrets
 import socket
-import struct
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
 
 import numpy as np
 
-from tests.support.audio import RATE, Samples, mulaw_decode, mulaw_encode, tone
+from dialbridge.ports import HOST
+from tests.support.audio import RATE, Samples, alaw_decode, alaw_encode, mulaw_decode, mulaw_encode, tone
+from tests.support.rtp import (
+    Digit,
+    Packet,
+    ahead,
+    event_payloads,
+    read_digits,
+    read_packet,
+    signed,
+    write_packet,
+)
+from tests.support.sdp import Address
 from tests.support.waiting import wait_until
 
-HOST = "127.0.0.1"
-PACKET = 160
-"""Samples of 20 ms."""
-PCMU = 0
+__all__ = ["COMFORT_NOISE", "DIGITS_TYPE", "HOST", "PCMA", "PCMU", "Packet", "RtpPeer"]
 
-Address = tuple[str, int]
+PCMU, PCMA, COMFORT_NOISE = 0, 8, 13
+"""Payload types (RFC 3551, table 4)."""
+DIGITS_TYPE = 101
+"""What most phones call telephone-event; an SDP may say otherwise."""
+
+_ENCODERS: dict[int, Callable[[Samples], bytes]] = {PCMU: mulaw_encode, PCMA: alaw_encode}
+_DECODERS: dict[int, Callable[[bytes], Samples]] = {PCMU: mulaw_decode, PCMA: alaw_decode}
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
-    """One RTP packet (RFC 3550, section 5.1) and when it came (time.monotonic seconds)."""
+class _Step:
+    """What is sent at one tick instead of audio; no payloads: a pause between two digits, filled by audio."""
 
-    at: float
+    payloads: Sequence[bytes]
     payload_type: int
-    marker: bool
-    sequence: int
-    timestamp: int
-    ssrc: int
-    payload: bytes
-    source: Address
+    begins: bool = False
 
 
 class RtpPeer:
-    """Socket on an even port of 127.0.0.1 whose odd neighbour (RTCP) is bound too, and stays silent.
+    """Socket on an even port whose odd neighbour (RTCP) is bound too, and stays silent.
 
-    It sends to `remote`, or else to whoever sent the first packet. `frequency` None: sends nothing.
+    It sends to `remote`, or else to whoever sent the first packet. `frequency` None: sends no audio.
+    `remote`, `codec` (PCMU or PCMA) and `ptime` (milliseconds: 10, 20, 30, 40) may be changed at any time.
+    `loss` (0..1) and `jitter` (milliseconds) spoil what it sends, the same way in each run of one `seed`.
     """
 
     def __init__(
-        self, frequency: float | None = None, *, remote: Address | None = None, dbfs: float = -12.0
+        self,
+        frequency: float | None = None,
+        *,
+        remote: Address | None = None,
+        dbfs: float = -12.0,
+        host: str = HOST,
+        codec: int = PCMU,
+        ptime: int = 20,
+        loss: float = 0.0,
+        jitter: float = 0.0,
+        seed: int = 1,
     ) -> None:
-        self._rtp, self._rtcp = _bind_pair()
+        self._rtp, self._rtcp = _bind_pair(host)
+        self.host = host
         self.port: int = self._rtp.getsockname()[1]
         self.remote = remote
         self.frequency = frequency
+        self.codec = codec
+        self.ptime = ptime
+        self.loss = loss
+        self.jitter = jitter
+        self.sent = 0
+        """RTP packets that left."""
         # One second holds a whole number of periods of any whole frequency, so the loop has no seam.
-        self._payload = mulaw_encode(tone(frequency, 1.0, dbfs=dbfs)) if frequency is not None else b""
+        second = tone(frequency, 1.0, dbfs=dbfs) if frequency is not None else None
+        self._audio = (
+            {kind: encode(second) for kind, encode in _ENCODERS.items()} if second is not None else {}
+        )
+        self._random = random.Random(seed)  # noqa: S311 - a test that fails must fail again
+        self._paused = False
+        self._talkspurt = True
+        self._steps: deque[_Step] = deque()
+        self._ssrc, self._sequence = secrets.randbelow(1 << 32), secrets.randbelow(1 << 16)
+        self._first_timestamp, self._elapsed, self._event_start = secrets.randbelow(1 << 32), 0, 0
         self._packets: list[Packet] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._receive, name=f"rtp-in-{self.port}")]
-        if frequency is not None:
-            self._threads.append(threading.Thread(target=self._send, name=f"rtp-out-{self.port}"))
+        self._threads = [
+            threading.Thread(target=self._receive, name=f"rtp-in-{self.port}"),
+            threading.Thread(target=self._send, name=f"rtp-out-{self.port}"),
+        ]
         self._running = False
 
     def __enter__(self) -> RtpPeer:
@@ -84,29 +126,99 @@ class RtpPeer:
         self._rtp.close()
         self._rtcp.close()
 
+    # What it sends
+
+    def pause(self) -> None:
+        """Send nothing, digits excepted; the RTP timeline goes on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Send audio again; the marker bit says that a talkspurt begins (RFC 3551, section 4.1)."""
+        self._talkspurt = True
+        self._paused = False
+
+    def send_comfort_noise(self, level: int = 60) -> None:
+        """One packet of comfort noise of -`level` dBov (RFC 3389), and then silence until `resume`."""
+        self._paused = True
+        self._steps.append(_Step([bytes([level])], COMFORT_NOISE, begins=True))
+
+    def send_digits(
+        self,
+        digits: str,
+        *,
+        payload_type: int = DIGITS_TYPE,
+        duration: int = 60,
+        interval: int = 100,
+    ) -> None:
+        """Digits as RFC 4733 events of `duration` ms, one every `interval` ms; returns at once.
+
+        They share SSRC and sequence numbers with the audio, which is silent under them; what is left of the
+        interval is audio. Ends that have no room before the next digit leave all at once.
+        """
+        ticks = max(1, round(interval / self.ptime))
+        for digit in digits:
+            payloads = event_payloads(digit, duration, self.ptime)
+            spread = [[payload] for payload in payloads[: ticks - 1]] + [payloads[ticks - 1 :]]
+            spread += [[] for _ in range(ticks - len(spread))]
+            self._steps.extend(_Step(p, payload_type, begins=i == 0) for i, p in enumerate(spread))
+
+    def wait_digits_sent(self, timeout: float = 10.0) -> None:
+        wait_until(lambda: not self._steps, timeout, f"digits sent from port {self.port}")
+
+    def send_raw(self, data: bytes, *, rtcp: bool = False) -> None:
+        """Any datagram to the remote, as if it were RTP (or RTCP, at the next port)."""
+        assert self.remote is not None, "whom to send it to is not known yet"
+        host, port = self.remote
+        (self._rtcp if rtcp else self._rtp).sendto(data, (host, port + 1 if rtcp else port))
+
+    # What it heard
+
     def packets(self) -> list[Packet]:
         with self._lock:
             return list(self._packets)
 
     def audio_packets(self) -> list[Packet]:
-        """PCMU packets in the order of their timestamps, one of each."""
-        unique = {(p.ssrc, p.sequence): p for p in self.packets() if p.payload_type == PCMU}
+        """G.711 packets in the order of their timestamps, one of each."""
+        unique = {(p.ssrc, p.sequence): p for p in self.packets() if p.payload_type in _DECODERS}
         first_heard: dict[int, float] = {}
         for packet in unique.values():
             first_heard[packet.ssrc] = min(packet.at, first_heard.get(packet.ssrc, packet.at))
         start = {s: next(p for p in unique.values() if p.ssrc == s) for s in first_heard}
         return sorted(
             unique.values(),
-            key=lambda p: (first_heard[p.ssrc], _ahead(p.timestamp, start[p.ssrc].timestamp)),
+            key=lambda p: (first_heard[p.ssrc], ahead(p.timestamp, start[p.ssrc].timestamp)),
         )
 
     def wait_for_audio(self, *, packets: int = 1, timeout: float = 10.0) -> None:
-        """Until so many PCMU packets have come; raises AssertionError after `timeout` seconds."""
+        """Until so many G.711 packets have come; raises AssertionError after `timeout` seconds."""
         wait_until(
-            lambda: sum(p.payload_type == PCMU for p in self.packets()) >= packets,
+            lambda: sum(p.payload_type in _DECODERS for p in self.packets()) >= packets,
             timeout,
             f"{packets} audio packets at port {self.port}",
         )
+
+    def wait_for_more_audio(self, *, packets: int, timeout: float = 10.0) -> float:
+        """Until so many have come from now on; when that "now" was, for `samples(since=...)`."""
+        now, heard = time.monotonic(), sum(p.payload_type in _DECODERS for p in self.packets())
+        self.wait_for_audio(packets=heard + packets, timeout=timeout)
+        return now
+
+    def digits(self, payload_type: int = DIGITS_TYPE) -> list[Digit]:
+        """The RFC 4733 events that came with this payload type, in order."""
+        return read_digits(self.packets(), payload_type)
+
+    def wait_for_digits(
+        self, digits: str, *, payload_type: int = DIGITS_TYPE, timeout: float = 10.0
+    ) -> list[Digit]:
+        """Until exactly these have come and ended; raises AssertionError with what came instead."""
+
+        def heard() -> str:
+            return "".join(d.digit for d in self.digits(payload_type) if d.ended)
+
+        with suppress(AssertionError):
+            wait_until(lambda: len(heard()) >= len(digits), timeout)
+        assert heard() == digits, f"digits {heard()!r} at port {self.port} instead of {digits!r}"
+        return self.digits(payload_type)
 
     def samples(self, *, since: float | None = None, until: float | None = None) -> Samples:
         """Decoded audio placed by RTP timestamp: what is lost or was never sent is silence.
@@ -122,11 +234,12 @@ class RtpPeer:
         for ssrc in dict.fromkeys(p.ssrc for p in chosen):
             stream = [p for p in chosen if p.ssrc == ssrc]
             origin = stream[0].timestamp
-            end = max(_ahead(p.timestamp, origin) + len(p.payload) for p in stream)
+            end = max(ahead(p.timestamp, origin) + len(p.payload) for p in stream)
             timeline = np.zeros(end, dtype=np.int16)
             for packet in stream:
-                position = _ahead(packet.timestamp, origin)
-                timeline[position : position + len(packet.payload)] = mulaw_decode(packet.payload)
+                position = ahead(packet.timestamp, origin)
+                decoded = _DECODERS[packet.payload_type](packet.payload)
+                timeline[position : position + len(packet.payload)] = decoded
             parts.append(timeline)
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
 
@@ -135,32 +248,32 @@ class RtpPeer:
         times = sorted(
             p.at
             for p in self.packets()
-            if p.payload_type == PCMU
+            if p.payload_type in _DECODERS
             and (since is None or p.at >= since)
             and (until is None or p.at <= until)
         )
         return max((later - former for former, later in pairwise(times)), default=0.0)
 
     def longest_timestamp_gap(self, *, since: float | None = None, until: float | None = None) -> float:
-        """Seconds of the longest stretch of the RTP timeline that no packet covers."""
+        """Seconds of the longest stretch of the RTP timeline that no audio packet covers."""
         longest = 0
         former: Packet | None = None
         for packet in self.audio_packets():
             if (since is not None and packet.at < since) or (until is not None and packet.at > until):
                 continue
             if former is not None and former.ssrc == packet.ssrc:
-                longest = max(longest, _ahead(packet.timestamp, former.timestamp) - len(former.payload))
+                longest = max(longest, ahead(packet.timestamp, former.timestamp) - len(former.payload))
             former = packet
         return longest / RATE
 
     def missing_sequences(self) -> int:
         """Packets that never came, by sequence number, between the first and the last of each SSRC."""
         missing = 0
-        received = self.audio_packets()
+        received = self.packets()
         for ssrc in {p.ssrc for p in received}:
             numbers = [p.sequence for p in received if p.ssrc == ssrc]
-            span = max(_signed(number - numbers[0], 16) for number in numbers)
-            low = min(_signed(number - numbers[0], 16) for number in numbers)
+            span = max(signed(number - numbers[0], 16) for number in numbers)
+            low = min(signed(number - numbers[0], 16) for number in numbers)
             missing += span - low + 1 - len(set(numbers))
         return missing
 
@@ -173,7 +286,7 @@ class RtpPeer:
                 continue
             except ConnectionRefusedError:  # the far side has closed its port: it hears nothing, we go on
                 continue
-            packet = _parse(data, source)
+            packet = read_packet(data, source, time.monotonic())
             if packet is None:
                 continue
             with self._lock:
@@ -182,48 +295,59 @@ class RtpPeer:
                 self.remote = source
 
     def _send(self) -> None:
-        sequence, timestamp = secrets.randbelow(1 << 16), secrets.randbelow(1 << 32)
-        ssrc, position = secrets.randbelow(1 << 32), 0
         due = time.monotonic()
-        while not self._stopped.wait(max(0.0, due - time.monotonic())):
-            due += PACKET / RATE
-            if self.remote is not None:
-                header = struct.pack("!BBHII", 0x80, PCMU, sequence, timestamp, ssrc)
-                self._rtp.sendto(header + self._payload[position : position + PACKET], self.remote)
-            sequence, timestamp = (sequence + 1) % (1 << 16), (timestamp + PACKET) % (1 << 32)
-            position = (position + PACKET) % len(self._payload)
+        while not self._stopped.wait(max(0.0, due + self._lateness() - time.monotonic())):
+            due += self.ptime / 1000
+            self._tick(round(RATE * self.ptime / 1000))
+
+    def _lateness(self) -> float:
+        return self._random.uniform(0, self.jitter) / 1000 if self.jitter else 0.0
+
+    def _tick(self, size: int) -> None:
+        """Send one packet's worth of time, `size` timestamp units."""
+        step = self._steps[0] if self._steps and self.remote is not None else None
+        if step is not None and step.payloads:
+            if step.begins:
+                self._event_start = self._elapsed
+            for i, payload in enumerate(step.payloads):
+                self._put(step.payload_type, payload, self._event_start, marker=step.begins and i == 0)
+            self._talkspurt = True
+        elif self._audio and not self._paused and self.remote is not None:
+            audio = self._audio[self.codec]
+            position = self._elapsed % len(audio)
+            payload = (audio + audio)[position : position + size]
+            self._put(self.codec, payload, self._elapsed, marker=self._talkspurt)
+            self._talkspurt = False
+        self._elapsed += size
+        if step is not None:
+            self._steps.popleft()
+
+    def _put(self, payload_type: int, payload: bytes, elapsed: int, *, marker: bool) -> None:
+        lost = self.loss and self._random.random() < self.loss
+        if not lost and self.remote is not None:
+            packet = write_packet(
+                payload_type,
+                payload,
+                sequence=self._sequence,
+                timestamp=self._first_timestamp + elapsed,
+                ssrc=self._ssrc,
+                marker=marker,
+            )
+            self._rtp.sendto(packet, self.remote)
+            self.sent += 1
+        self._sequence += 1
 
 
-def _parse(data: bytes, source: Address) -> Packet | None:
-    if len(data) < 12 or data[0] >> 6 != 2:
-        return None
-    flags, kind, sequence, timestamp, ssrc = struct.unpack("!BBHII", data[:12])
-    start = 12 + 4 * (flags & 0x0F)
-    return Packet(
-        time.monotonic(), kind & 0x7F, bool(kind & 0x80), sequence, timestamp, ssrc, data[start:], source
-    )
-
-
-def _signed(difference: int, bits: int) -> int:
-    """A difference of two counters that wrap, as the shorter way round."""
-    half = 1 << (bits - 1)
-    return (difference + half) % (1 << bits) - half
-
-
-def _ahead(timestamp: int, origin: int) -> int:
-    return _signed(timestamp - origin, 32)
-
-
-def _bind_pair() -> tuple[socket.socket, socket.socket]:
+def _bind_pair(host: str) -> tuple[socket.socket, socket.socket]:
     """Sockets on a free even port and the next (RFC 3550, section 11)."""
     while True:
         first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         second = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        first.bind((HOST, 0))
+        first.bind((host, 0))
         port = first.getsockname()[1]
         if port % 2 == 0:
             try:
-                second.bind((HOST, port + 1))
+                second.bind((host, port + 1))
             except OSError:
                 pass
             else:

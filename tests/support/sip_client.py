@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import uuid4
 
-HOST = "127.0.0.1"
+from dialbridge.ports import HOST
+from tests.support.sdp import PCMU, Sdp, telephone_event
+
+__all__ = ["HOST", "SipDialog", "SipText"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,47 @@ class SipText:
     def body(self) -> str:
         return self.text.partition("\r\n\r\n")[2]
 
+    @property
+    def cseq(self) -> int:
+        return int(self.header("CSeq").split()[0])
+
+    @property
+    def branch(self) -> str:
+        """Of the topmost Via: which transaction it is (RFC 3261, section 17.1.3)."""
+        return self.header("Via").partition("branch=")[2].partition(";")[0]
+
+    @property
+    def user(self) -> str:
+        """The user part of a request's URI; empty without one."""
+        user, at, _ = self.start_line.split()[1].removeprefix("sip:").partition("@")
+        return user if at else ""
+
+    def tag(self, header: str) -> str:
+        """Of From or To; empty if there is none."""
+        return self.header(header).partition(";tag=")[2].partition(";")[0]
+
     def header(self, name: str) -> str:
         """The first value of a header; raises KeyError if it is absent."""
-        for line in self.text.partition("\r\n\r\n")[0].split("\r\n")[1:]:
-            key, _, value = line.partition(":")
-            if key.strip().lower() == name.lower():
-                return value.strip()
+        for value in self.headers(name):
+            return value
         raise KeyError(name)
+
+    def headers(self, name: str) -> list[str]:
+        """The values of all lines of a header."""
+        lines = (line.partition(":") for line in self.text.partition("\r\n\r\n")[0].split("\r\n")[1:])
+        return [value.strip() for key, _, value in lines if key.strip().lower() == name.lower()]
+
+    def has(self, name: str) -> bool:
+        return bool(self.headers(name))
+
+    @property
+    def sdp(self) -> Sdp:
+        """Raises ValueError if the body describes no audio."""
+        return Sdp.parse(self.body)
 
     @property
     def audio_port(self) -> int:
-        line = next(line for line in self.body.splitlines() if line.startswith("m=audio"))
-        return int(line.split()[1])
+        return self.sdp.port
 
 
 @dataclass
@@ -59,6 +92,8 @@ class SipDialog:
     timeout: float = 10.0
     offer_digits: bool = True
     uri_parameters: str = ""
+    sdp: Sdp | None = None
+    """What it offers; none: PCMU at `rtp_port`, and digits unless `offer_digits` is false."""
     sent: list[SipText] = field(default_factory=list)
     received: list[SipText] = field(default_factory=list)
 
@@ -81,14 +116,17 @@ class SipDialog:
     ) -> None:
         self._socket.close()
 
-    def invite(self) -> None:
-        formats = "0 101" if self.offer_digits else "0"
-        digits = "a=rtpmap:101 telephone-event/8000\r\n" if self.offer_digits else ""
-        offer = (
-            f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"
-            f"m=audio {self.rtp_port} RTP/AVP {formats}\r\na=rtpmap:0 PCMU/8000\r\n{digits}"
-        )
-        self.request("INVITE", self._uri, body=offer, branch=self._branch)
+    def invite(self, *headers: str) -> None:
+        digits = (telephone_event(),) if self.offer_digits else ()
+        offer = self.sdp or Sdp(self.rtp_port, (PCMU, *digits))
+        self.request("INVITE", self._uri, *headers, body=offer.text, branch=self._branch)
+
+    def invite_again(self, *headers: str) -> None:
+        """A new INVITE in place of one that was refused, for example with credentials (RFC 3261, 22.2)."""
+        self._cseq += 1
+        self._branch = self._new_branch()
+        self._to = f"<{self._uri}>"
+        self.invite(*headers)
 
     def ack(self, response: SipText) -> None:
         """Acknowledge a final response; within its transaction unless it is a 2xx (RFC 3261, 17.1.1.3)."""
@@ -102,22 +140,34 @@ class SipDialog:
         self.request("CANCEL", self._uri, branch=self._branch)
 
     def bye(self) -> None:
-        self._cseq += 1
-        self.request("BYE", self._uri, branch=self._new_branch())
+        self.in_dialog("BYE")
 
-    def request(self, method: str, uri: str, *, branch: str, body: str = "") -> None:
+    def in_dialog(self, method: str, *headers: str, body: str = "") -> None:
+        """The next request."""
+        self._cseq += 1
+        self.request(method, self._uri, *headers, branch=self._new_branch(), body=body)
+
+    def request(self, method: str, uri: str, *headers: str, branch: str, body: str = "") -> None:
         head = (
             f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {HOST}:{self._local};branch={branch}\r\n"
             f"From: {self._from}\r\nTo: {self._to}\r\nCall-ID: {self.call_id}\r\n"
             f"CSeq: {self._cseq} {method}\r\nContact: <sip:test@{HOST}:{self._local}>\r\nMax-Forwards: 70\r\n"
         )
-        if body:
-            head += "Content-Type: application/sdp\r\n"
-        self.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}")
+        self.send(head + self._rest(headers, body))
 
-    def answer(self, request: SipText, status: str = "200 OK") -> None:
+    def answer(self, request: SipText, status: str = "200 OK", *headers: str, body: str = "") -> None:
         kept = "".join(f"{h}: {request.header(h)}\r\n" for h in ("Via", "From", "To", "Call-ID", "CSeq"))
-        self.send(f"SIP/2.0 {status}\r\n{kept}Content-Length: 0\r\n\r\n")
+        contact = f"Contact: <sip:test@{HOST}:{self._local}>\r\n"
+        self.send(f"SIP/2.0 {status}\r\n{kept}{contact}{self._rest(headers, body)}")
+
+    @staticmethod
+    def _rest(headers: Sequence[str], body: str) -> str:
+        lines = [
+            *headers,
+            *(["Content-Type: application/sdp"] if body else []),
+            f"Content-Length: {len(body)}",
+        ]
+        return "\r\n".join(lines) + f"\r\n\r\n{body}"
 
     def send(self, text: str) -> None:
         self.sent.append(SipText(text))

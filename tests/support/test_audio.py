@@ -9,6 +9,8 @@ from dialbridge.phones import mulaw_tone
 from tests.support.audio import (
     RATE,
     SILENCE,
+    alaw_decode,
+    alaw_encode,
     longest_silence,
     mean_tone_level,
     mulaw_decode,
@@ -26,6 +28,15 @@ def test_mulaw_is_g711() -> None:
     assert mulaw_decode(bytes([0x80, 0x00, 0xFF, 0x7F])).tolist() == [32124, -32124, 0, 0]
     every = bytes(c for c in range(256) if c != 0x7F)
     assert mulaw_encode(mulaw_decode(every)) == every
+
+
+def test_alaw_is_g711() -> None:
+    # ITU-T G.711, table 1a: the ends of both branches, and the two values about zero.
+    assert alaw_decode(bytes([0xAA, 0x2A, 0xD5, 0x55])).tolist() == [32256, -32256, 8, -8]
+    every = bytes(range(256))
+    assert alaw_encode(alaw_decode(every)) == every
+    heard = alaw_decode(alaw_encode(tone(440, 0.5)))
+    assert tone_level(heard, 440) == pytest.approx(-12, abs=0.1)
 
 
 def test_the_phones_tone_is_the_same_mulaw() -> None:
