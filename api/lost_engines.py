@@ -85,12 +85,19 @@ def ending_of(call: Call, at: datetime) -> Transition:
             at=at,
             reason=DisconnectionReason.OTHER,
             duration=max(0, int((at - call.connected_at).total_seconds())),
-            recording_result=RecordingResult.FAIL if call.recording_enabled else None,
+            recording_result=_recording_result(call, RecordingResult.FAIL),
         )
     return Transition.to(
         CallState.FAILED,
         call_id=call.id,
         epoch=call.epoch,
         at=at,
-        recording_result=RecordingResult.NO_RECORD if call.recording_enabled else None,
+        recording_result=_recording_result(call, RecordingResult.NO_RECORD),
     )
+
+
+def _recording_result(call: Call, otherwise: RecordingResult) -> RecordingResult | None:
+    """`success` if another engine has already saved what the lost one had recorded."""
+    if not call.recording_enabled:
+        return None
+    return otherwise if call.recording_path is None else RecordingResult.SUCCESS

@@ -10,6 +10,7 @@ import structlog
 from config import ConfigurationError, load_settings
 from config.logs import configure_logging
 from engine.worker import Worker
+from media.ringback_tones import check_ringback
 
 USAGE_ERROR = 2
 
@@ -23,7 +24,11 @@ def main() -> int:
         return USAGE_ERROR
     configure_logging(settings.log, "engine")
     try:
+        check_ringback(settings.ringback)
         worker = Worker(settings, redis_url)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return USAGE_ERROR
     except pj.Error as error:
         structlog.get_logger("engine").error(
             "the SIP stack did not start; is the address free and ours?",

@@ -89,10 +89,8 @@ class CallAudio:
 
     def set_leg(self, leg: Leg, port: pj.AudioMedia | None) -> None:
         """The leg's port in the bridge after its stream was made, replaced or ended."""
-        # Of a stream that was replaced the bridge forgot all connections; one that was not has kept them.
-        doubtful = [edge for edge in self._edges if leg in edge]
-        for edge in doubtful:
-            self._disconnect(edge)
+        # Of a stream that was replaced the bridge has forgotten all connections; connecting twice does no harm.
+        self._forget(leg)
         if port is None:
             self._legs.pop(leg, None)
         else:
@@ -145,18 +143,15 @@ class CallAudio:
     def _connect(self) -> None:
         wanted = self._wanted()
         for edge in [edge for edge in self._edges if edge not in wanted]:
-            self._disconnect(edge)
+            source, sink = self._edges[edge]
+            with suppress(pj.Error):  # a leg's stream may have ended a moment ago
+                source.stopTransmit(sink)
         for edge, (source, sink) in wanted.items():
             if edge not in self._edges:
                 source.startTransmit(sink)
         self._edges = wanted
 
-    def _disconnect(self, edge: Edge) -> None:
-        source, sink = self._edges.pop(edge)
-        with suppress(pj.Error):  # a port of a replaced stream is gone already
-            source.stopTransmit(sink)
-
-    def _forget(self, end: Source | Track) -> None:
+    def _forget(self, end: Leg | Source | Track) -> None:
         """A port that leaves the bridge takes its connections along."""
         for edge in [edge for edge in self._edges if end in edge]:
             del self._edges[edge]

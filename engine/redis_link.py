@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,7 +20,9 @@ from redis.exceptions import RedisError
 
 from config import Settings
 from engine import signals as sig
-from media.recordings import RecordingError, RecordingStore
+from media.live_recordings import LiveFolder
+from media.recordings import RecordingStore
+from media.wav_files import RecordingError
 from state.call import Call, CallState, Findings, RecordingResult, Transition, utc_now
 from state.calls import CallStore, QualitySample, TransitionResult
 from state.connection import connect
@@ -35,6 +38,8 @@ RETRY_DELAY = 0.25
 """Seconds between attempts while Redis cannot be reached."""
 COMMAND_WAIT = 1.0
 """Seconds one blocking read of the command stream lasts."""
+RECORDINGS_INTERVAL = 3600.0
+"""Seconds between two looks for recordings that are too old, or that an engine left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class RedisLink:
         self._registry = EngineRegistry(redis, keys, lost_after=lost_after)
         self._trace = SipTrace(redis, keys, retention=retention)
         self._recordings = recordings
+        # Threads of their own: many long recordings at once must not hold up the heartbeat.
+        self._recorder_threads = ThreadPoolExecutor(4, thread_name_prefix="recordings")
         self.status = status
         self._interval = settings.engine.heartbeat_interval
         self._loop = asyncio.new_event_loop()
@@ -125,6 +132,7 @@ class RedisLink:
         asyncio.set_event_loop(self._loop)
         self._spawn(self._keep_beating(), self._readers)
         self._spawn(self._read_commands(), self._readers)
+        self._spawn(self._tend_recordings(), self._readers)
         self._loop.run_forever()
         self._loop.run_until_complete(self._cancel_tasks())
         self._loop.run_until_complete(self._redis.aclose())
@@ -167,10 +175,14 @@ class RedisLink:
                 return answer
 
     async def _keep_beating(self) -> None:
+        look: asyncio.Future[bool] | None = None
         while True:
             self._beat.clear()
-            can_record = await asyncio.to_thread(self._recordings.has_room)
-            status = replace(self.status, can_record=can_record)
+            # A disk that does not answer is not written to; the heartbeat does not wait for it.
+            look = look or self._loop.run_in_executor(None, self._recordings.has_room)
+            answered, _ = await asyncio.wait({look}, timeout=self._interval)
+            status = replace(self.status, can_record=bool(answered) and look.result())
+            look = None if answered else look
             await self._persist(lambda status=status: self._registry.heartbeat(status))  # type: ignore[misc]
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._beat.wait(), self._interval)
@@ -196,6 +208,8 @@ class RedisLink:
             step = steps[0]
             result = await self._persist(lambda step=step: self._calls.transition(step))  # type: ignore[misc]
             steps.popleft()
+            if path := step.findings.recording_path:
+                self._spawn(self._settle_recording(call_id, path, result), self._writers)
             if result is not TransitionResult.APPLIED:
                 log.warning(
                     "the call is not ours any more", call_id=call_id, state=step.event.state, result=result
@@ -228,10 +242,49 @@ class RedisLink:
     async def _keep(self, call: Call) -> None:
         path: str | None = None
         try:
-            path = await asyncio.to_thread(self._recordings.keep, call.id, utc_now())
+            path = await self._beside(self._recordings.keep, call.id, utc_now())
         except (RecordingError, OSError) as error:
             log.error("the recording could not be stored", call_id=call.id, error=str(error))
+        except Exception:
+            log.exception("the recording could not be stored", call_id=call.id)
         self.inbox.append(RecordingStored(call.id, path))
+
+    async def _settle_recording(self, call_id: str, path: str, ending: TransitionResult) -> None:
+        """Redis has the call's end: its live files are not needed any more."""
+        if ending is TransitionResult.FENCED:  # the reaper was faster; the recording is there all the same
+            await self._persist(lambda: self._calls.attach_recording(call_id, path))
+        with suppress(OSError):  # the next engine does it
+            await self._beside(self._recordings.discard_live, call_id)
+
+    async def _tend_recordings(self) -> None:
+        """Save what dead engines were recording, and delete what is too old: now and every hour."""
+        while True:
+            try:
+                folders = self._recordings.abandoned()
+                while folder := await self._beside(next, folders, None):
+                    for call_id in await self._beside(folder.call_ids):
+                        await self._save(folder, call_id)
+                    await self._beside(folder.close)
+                if count := await self._beside(self._recordings.delete_expired, utc_now()):
+                    log.info("expired recordings deleted", files=count)
+            except OSError as error:
+                log.error("the recordings cannot be tended", error=str(error))
+            await asyncio.sleep(RECORDINGS_INTERVAL)
+
+    async def _save(self, folder: LiveFolder, call_id: str) -> None:
+        """One recording of a dead engine; what cannot be stored now stays for the next look."""
+        try:
+            path = await self._beside(self._recordings.salvage, folder, call_id)
+            if path is not None:
+                known = await self._persist(lambda: self._calls.attach_recording(call_id, path))
+                log.info("the recording of a dead engine was saved", call_id=call_id, call_is_known=known)
+            await self._beside(folder.discard, call_id)
+        except Exception:
+            log.exception("the recording of a dead engine could not be saved", call_id=call_id)
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run blocking work on recordings on a thread of its own."""
+        return await self._loop.run_in_executor(self._recorder_threads, work, *arguments)
 
     async def _shut_down(self, within: float) -> None:
         async with asyncio.timeout(within):

@@ -45,7 +45,7 @@ class RecordingStore:
         """Store a finished recording durably; its path relative to the root.
 
         Its live files stay until `discard_live`: should the process die before Redis knows the path, the next
-        engine finds them. Raises RecordingError if the recording is not whole, OSError if it cannot be stored.
+        engine finds them. Raises RecordingError for one that is not whole, OSError if it cannot be stored.
         """
         if self._folder is None:
             raise RecordingError("nothing was recorded")
@@ -57,7 +57,7 @@ class RecordingStore:
             self._folder.discard(call_id)
 
     def close(self) -> None:
-        """Give the folder of live recordings up. With recordings in it, it is locked until the process ends."""
+        """Give the folder up; with recordings in it, it stays locked until the process ends."""
         if self._folder is not None and not self._folder.call_ids():
             self._folder.close()
             self._folder = None
@@ -69,7 +69,7 @@ class RecordingStore:
         return LiveFolder.of_dead_engines(self._root)
 
     def salvage(self, folder: LiveFolder, call_id: str) -> str | None:
-        """Repair and store a recording as `keep` does, by the date of its last sample; None if there is nothing.
+        """Repair and store a recording as `keep` does, by the date of its last sample; None if it is empty.
 
         Raises OSError if it cannot be stored.
         """
@@ -118,7 +118,7 @@ class RecordingStore:
                 continue
             for file in folder.iterdir():
                 try:
-                    if file.stat().st_mtime < limit.timestamp():
+                    if file.is_file() and file.stat().st_mtime < limit.timestamp():
                         file.unlink()
                         deleted += 1
                 except FileNotFoundError:

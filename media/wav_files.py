@@ -14,8 +14,8 @@ import numpy.typing as npt
 import soxr
 
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-"""RIFF, length of what follows, WAVE, fmt, 16, format, channels, rate, bytes per second, bytes per frame, bits,
-data, its length."""
+"""RIFF, length of the rest, WAVE, fmt, 16, format, channels, rate, bytes per second, bytes per frame, bits,
+"data", its length."""
 RIFF_LENGTH_AT, DATA_LENGTH_AT = 4, 40
 BLOCK = 65536
 """Frames in memory at once."""

@@ -83,6 +83,7 @@ class CallStore:
         self._transition = load_script(redis, "transition")
         self._release = load_script(redis, "request_release")
         self._sample = load_script(redis, "sample_quality")
+        self._attach = load_script(redis, "attach_recording")
 
     async def create(self, call: Call, first: CallEvent) -> Placed | Duplicate | NoRoom | NoRecorder:
         """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
@@ -183,6 +184,14 @@ class CallStore:
                     client=pipe,
                 )
             await pipe.execute()
+
+    async def attach_recording(self, call_id: str, path: str) -> bool:
+        """Tell the record of a recording that was saved after its engine had died; False if there is none.
+
+        `path`: relative to the recording root. Of an ended call, and of one that ends later, the recording
+        result is `success`.
+        """
+        return bool(await self._attach(keys=[self._keys.call(call_id)], args=[path]))
 
     async def request_release(self, call_id: str) -> ReleaseResult:
         """Ask the owning engine to end the call."""

@@ -6,14 +6,17 @@
 -- Returns 'applied' | 'fenced' | 'unknown'
 local root, call_id = ARGV[1], ARGV[2]
 local current = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'last_event', 'sink', 'engine_id',
-  'enterprise_id', 'caller', 'callee')
+  'enterprise_id', 'caller', 'callee', 'recording_path')
 if not current[1] then return 'unknown' end
 if current[3] == ARGV[4] then return 'applied' end
 if current[2] ~= ARGV[3] then return 'fenced' end
 if not string.find(',' .. ARGV[7] .. ',', ',' .. current[1] .. ',', 1, true) then return 'fenced' end
 
+local fields = cjson.decode(ARGV[6])
+-- A recording was saved (attach_recording) after whoever ends the call had looked: the record tells the truth.
+if current[9] and fields.recording_result then fields.recording_result = 'success' end
 local flat = {'last_event', ARGV[4], 'epoch', ARGV[9]}
-for field, value in pairs(cjson.decode(ARGV[6])) do
+for field, value in pairs(fields) do
   flat[#flat + 1] = field
   flat[#flat + 1] = value
 end

@@ -62,6 +62,10 @@ class Product(Stack):
     def events(self, call_id: str) -> list[CallEvent]:
         return self.with_redis(lambda redis, keys: self._calls(redis, keys).events(call_id))
 
+    def call_ids(self) -> list[str]:
+        """Of all calls there have been."""
+        return [key.split(":")[2] for key in self.redis_keys() if key.endswith(":events")]
+
     def engine_status(self) -> EngineStatus:
         (status,) = self.engines()
         return status

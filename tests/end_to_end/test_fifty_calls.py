@@ -130,4 +130,4 @@ def test_no_descriptor_is_left_open(run: Run) -> None:
 
 
 def test_no_unfinished_recording_is_left(run: Run) -> None:
-    assert not [*(run.product.settings.recording.root / ".live").iterdir()]
+    assert not [*(run.product.settings.recording.root / ".live").rglob("*.wav")]

@@ -232,7 +232,7 @@ def test_the_caller_gives_up_while_the_callee_rings(
         (("480 Gone", "Reason: Q.850;cause=17"), DisconnectionReason.CALLER_BUSY),
         (("500 Server Error", "Reason: Q.850;cause=19"), DisconnectionReason.CALLER_NO_ANSWER),
         (("486 Busy Here", "Reason: Q.850;cause=34"), DisconnectionReason.CALLER_FAILURE),
-        (("302 Moved", "Contact: <sip:+447700900001@127.0.0.1>"), DisconnectionReason.CALLER_FAILURE),
+        (("302 Moved", "Contact: <sip:+447700900001@192.0.2.1>"), DisconnectionReason.CALLER_FAILURE),
         (
             ("401 Unauthorized", 'WWW-Authenticate: Digest realm="x", nonce="y"'),
             DisconnectionReason.CALLER_FAILURE,

@@ -49,8 +49,11 @@ class SippServer:
         keys: Mapping[str, str] | None = None,
         *,
         options: Sequence[str] = (),
+        port: int | None = None,
     ) -> None:
-        self.port, control = free_udp(2)
+        """`port`: its SIP port, which must be free; none: any."""
+        free, control = free_udp(2)
+        self.port = free if port is None else port
         self.media_port = free_media_port()
         directory.mkdir(parents=True, exist_ok=True)
         self._messages = directory / f"{scenario.stem}-{self.port}-messages.log"

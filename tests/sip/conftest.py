@@ -1,0 +1,55 @@
+"""One product per module; towards it either phones that the test plays itself, or SIPp with a scenario file.
+
+A module says what it sets by a fixture `overrides` of its own. Every call of a module must have ended, once,
+when its tests are over, and nothing of them may be left in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
+from tests.support.sip_trunk import SipTrunk
+from tests.support.stack_settings import Overrides
+
+
+@pytest.fixture(scope="module")
+def overrides() -> Overrides:
+    """The module's settings, by section."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Iterator[SipTrunk]:
+    """Phones that the test plays itself: dial fresh numbers, so that tests do not meet."""
+    with SipTrunk() as phones:
+        yield phones
+
+
+@pytest.fixture(scope="module")
+def product(
+    trunk: SipTrunk, overrides: Overrides, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("product")
+    with Product(folder, trunk_port=trunk.port, overrides=overrides) as running:
+        yield running
+        assert_every_call_ended_once(running)
+
+
+@pytest.fixture(scope="module")
+def sipp(overrides: Overrides, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScenarioTrunk]:
+    """A product of its own, whose trunk is played by SIPp: one scenario file after the other."""
+    with ScenarioTrunk(tmp_path_factory.mktemp("sipp"), overrides) as running:
+        yield running
+        assert_every_call_ended_once(running.product)
+
+
+def assert_every_call_ended_once(product: Product) -> None:
+    product.wait_idle()
+    for call_id in product.call_ids():
+        states = product.event_states(call_id)
+        assert sum(state in ("disconnected", "failed") for state in states) == 1, (call_id, states)
+        assert states[-1] in ("disconnected", "failed"), (call_id, states)

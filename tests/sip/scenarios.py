@@ -1,0 +1,53 @@
+"""The scenario files of `sipp-scenarios/`, played by SIPp as the trunk of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from dialbridge.ports import free_media_port
+from tests.end_to_end.product import Product
+from tests.support.sipp import SCENARIOS, SippServer
+from tests.support.stack_settings import Overrides
+from tests.support.waiting import wait_until
+
+
+class ScenarioTrunk:
+    """A product, and the port at which its trunk is played. Use as a context manager."""
+
+    def __init__(self, directory: Path, overrides: Overrides) -> None:
+        self._directory = directory
+        # Not one that the kernel gives to others while no SIPp holds it.
+        self.port = free_media_port()
+        self.product = Product(directory, trunk_port=self.port, overrides=overrides)
+        self._played = 0
+        self._exit = ExitStack()
+
+    def __enter__(self) -> ScenarioTrunk:
+        self._exit.enter_context(self.product)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @contextmanager
+    def playing(
+        self, scenario: str, *, legs: int = 2, keys: Mapping[str, str] | None = None, echo: bool = True
+    ) -> Iterator[SippServer]:
+        """SIPp with `sipp-scenarios/<scenario>.xml` until it has seen `legs` INVITEs' dialogs to their end.
+
+        Raises AssertionError with what SIPp complained of unless each went exactly as the scenario says.
+        `echo`: it sends the RTP that reaches its media port back; not for scenarios that stream.
+        """
+        self._played += 1
+        folder = self._directory / f"{self._played}-{scenario}"
+        options = ("-m", str(legs), *(("-rtp_echo",) if echo else ()))
+        server = SippServer(SCENARIOS / f"{scenario}.xml", folder, keys, options=options, port=self.port)
+        with server:
+            yield server
+            wait_until(lambda: server.exit_status is not None, 60, f"the end of {scenario}")
+            assert server.exit_status == 0, f"{server.ended()}\n{server.errors()}"

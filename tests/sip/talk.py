@@ -1,0 +1,66 @@
+"""A connected call whose two phones, and whose RTP, are in the test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from state.call import Call
+from tests.end_to_end.numbers import fresh_number
+from tests.end_to_end.product import Product
+from tests.support.sdp import PCMU, Sdp, telephone_event
+from tests.support.sip_trunk import Phone, SipTrunk
+
+PLAIN = Sdp(0, (PCMU, telephone_event()))
+"""What a phone answers unless the test says otherwise, with the port of its RTP."""
+
+
+class HasPort(Protocol):
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    product: Product
+    call_id: str
+    caller: Phone
+    callee: Phone
+
+    def phone(self, leg: str) -> Phone:
+        return self.caller if leg == "caller" else self.callee
+
+    def end(self) -> Call:
+        """By DELETE; the record of the ended call."""
+        assert self.product.delete(self.call_id) == 204
+        return self.product.call(self.call_id)
+
+
+@contextmanager
+def talking(
+    product: Product,
+    trunk: SipTrunk,
+    caller: HasPort,
+    callee: HasPort,
+    *,
+    caller_sdp: Sdp = PLAIN,
+    callee_sdp: Sdp = PLAIN,
+    caller_headers: Sequence[str] = (),
+    callee_headers: Sequence[str] = (),
+    recording: bool = False,
+) -> Iterator[Talk]:
+    """Both phones answer, their RTP is at the ports of `caller` and `callee`. Ended at last, if it goes on."""
+    numbers = fresh_number(), fresh_number()
+    call_id = product.create(*numbers, recording=recording)
+    answers = zip((caller, callee), (caller_sdp, callee_sdp), (caller_headers, callee_headers), strict=True)
+    phones = []
+    for number, (rtp, sdp, headers) in zip(numbers, answers, strict=True):
+        phone = trunk.ringing_at(number)
+        phone.answer(sdp=replace(sdp, port=rtp.port), headers=headers)
+        phones.append(phone)
+    try:
+        product.wait_status(call_id, "connected")
+        yield Talk(product, call_id, *phones)
+    finally:
+        product.delete(call_id)
