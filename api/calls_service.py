@@ -13,6 +13,7 @@ from api.errors import (
     CallEndedError,
     InvalidArgumentError,
     NotFoundError,
+    RecordingNotSupportedError,
     UnavailableError,
     redis_reachable,
 )
@@ -20,7 +21,7 @@ from api.policy import check_call
 from api.sinks import check_sink
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
-from state.calls import CallStore, Duplicate, Placed, ReleaseResult
+from state.calls import CallStore, Duplicate, NoRecorder, Placed, ReleaseResult
 
 log = structlog.get_logger()
 
@@ -72,6 +73,8 @@ class CallService:
                     return call
                 case Duplicate():
                     raise AlreadyExistsError
+                case NoRecorder():
+                    raise RecordingNotSupportedError("No engine has room for another recording.")
                 case _:
                     raise UnavailableError("No engine has room for another call.")
 

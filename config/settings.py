@@ -71,7 +71,7 @@ RecordingChannels = Literal["mixed", "dual"]
 
 
 class AnnouncementSettings(Section):
-    """Which prompts an enterprise's calls play: names of WAV files in `announcements.folder`, without `.wav`."""
+    """An enterprise's prompts: names of WAV files in `announcements.folder`, without `.wav`."""
 
     whisper: PromptName | None = None
     """To the caller, before the callee is dialled."""

@@ -1,8 +1,9 @@
-"""The lab's phones: SIPp playing `sipp-scenarios/phones.xml`, and the tones they play."""
+"""The lab's phones: SIPp playing `sipp-scenarios/phones.xml`, the tones and the digits they play."""
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -10,10 +11,11 @@ from shutil import which
 import numpy as np
 
 from dialbridge.child import ChildSpec
-from dialbridge.ports import HOST, free_media_port, free_udp, is_bound_udp
+from dialbridge.digits_phone import DYNAMIC_TYPES, port_of
+from dialbridge.ports import HOST, free_hundred, free_media_port, free_udp, is_bound_udp
 
 SCENARIO = Path(__file__).resolve().parent.parent / "sipp-scenarios" / "phones.xml"
-TONES = (440, 1000)
+TONES = (440, 620, 1000)
 """Hz; whole numbers, so that one second of each is a whole number of periods."""
 RATE = 8000
 _ENTRY = re.compile(r"(?=\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d)")
@@ -49,10 +51,14 @@ def lab_phones(directory: Path) -> Phones:
     echo = free_media_port()
     while abs(echo - media) < 4:
         echo = free_media_port()
+    digits = free_hundred()
+    while digits in {port // 100 for first in (media, echo) for port in (first, first + 3)}:
+        digits = free_hundred()
+    keys = ("-key", "echo_port", str(echo), "-key", "digits_ports", str(digits))
     phones = _sipp(
         "phones",
         directory,
-        ("-sf", str(SCENARIO), "-aa", "-key", "echo_port", str(echo)),
+        ("-sf", str(SCENARIO), "-aa", *keys),
         sip=sip,
         control=control,
         media=media,
@@ -62,7 +68,14 @@ def lab_phones(directory: Path) -> Phones:
     mirror = _sipp(
         "echo", directory, ("-sn", "uas", "-rtp_echo"), sip=echo_sip, control=echo_control, media=echo
     )
-    return Phones(sip, (mirror, phones))
+    sender = ChildSpec(
+        "digits",
+        (sys.executable, "-m", "dialbridge.digits_phone", HOST, str(digits)),
+        quiet=True,
+        stop_timeout=3.0,
+        is_ready=lambda: is_bound_udp(port_of(str(digits), DYNAMIC_TYPES[-1])),
+    )
+    return Phones(sip, (mirror, sender, phones))
 
 
 def mulaw_tone(frequency: int) -> bytes:

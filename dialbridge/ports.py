@@ -63,6 +63,23 @@ def free_media_port() -> int:
                 probe.close()
 
 
+def free_hundred() -> int:
+    """A number whose hundred ports, from its 00 to its 99, are free, below the engines' RTP."""
+    while True:
+        hundred = 100 + secrets.randbelow(100)
+        probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(100)]
+        try:
+            for last_digits, probe in enumerate(probes):
+                probe.bind((HOST, 100 * hundred + last_digits))
+        except OSError:
+            continue
+        else:
+            return hundred
+        finally:
+            for probe in probes:
+                probe.close()
+
+
 def rtp_range(width: int = 4000) -> tuple[int, int]:
     """A range of RTP ports for an engine, below the ports the kernel gives out (32768 and up).
 

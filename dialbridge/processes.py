@@ -13,7 +13,7 @@ from dialbridge.child import ChildSpec
 from state.embedded import EmbeddedRedis
 
 MODULES = {"engine": "engine", "api": "api", "notifier": "api.notifier"}
-STOP_ORDER = ("api", "engine", "notifier", "phones", "echo", "redis")
+STOP_ORDER = ("api", "engine", "notifier", "phones", "echo", "digits", "redis")
 """No new calls; live calls end, their phones answering the BYE; the last events are delivered; the state."""
 
 

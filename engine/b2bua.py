@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -35,6 +36,7 @@ class Load:
     bridge_ports: int
     recorders: int
     timers: int
+    dialogs: int
 
 
 class B2bua:
@@ -52,7 +54,7 @@ class B2bua:
     ) -> None:
         """`publish`, `sample_quality` and `store_recording` hand work to the Redis thread and return at once.
 
-        Raises pj.Error when the SIP stack cannot start, ConfigurationError for a prompt that cannot be played.
+        Raises pj.Error when the SIP stack cannot start, ConfigurationError for an unusable prompt.
         """
         self.settings = settings
         self.timers = Timers()
@@ -64,8 +66,10 @@ class B2bua:
             settings.sip, settings.trunk, capacity=settings.engine.capacity, log=trace
         )
         self.local_host = self.endpoint.address.rsplit(":", 1)[0]
+        # Not below the recordings: a full disk there must cost a recording, not the engine.
+        self._prompts_folder = TemporaryDirectory(prefix="dialbridge-prompts-")
         self.prompts = PromptLibrary(
-            settings, clock_rate=self.endpoint.clock_rate, cache=settings.recording.root / ".prompts"
+            settings, clock_rate=self.endpoint.clock_rate, cache=Path(self._prompts_folder.name)
         )
         self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
@@ -119,11 +123,13 @@ class B2bua:
             bridge_ports=self.endpoint.call_ports,
             recorders=sum(session.records for session in self._sessions.values()),
             timers=len(self.timers),
+            dialogs=self.endpoint.dialog_count(),
         )
 
     def close(self) -> None:
         self._sessions.clear()
         self.endpoint.close()
+        self._prompts_folder.cleanup()
 
     # --- SessionHost
 

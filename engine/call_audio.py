@@ -89,7 +89,7 @@ class CallAudio:
 
     def set_leg(self, leg: Leg, port: pj.AudioMedia | None) -> None:
         """The leg's port in the bridge after its stream was made, replaced or ended."""
-        # Of a stream that was replaced the bridge has forgotten all connections; connecting twice does no harm.
+        # A stream that was replaced took its connections along; connecting twice does no harm.
         self._forget(leg)
         if port is None:
             self._legs.pop(leg, None)
@@ -176,9 +176,11 @@ class CallAudio:
                 edges.append((Leg.CALLER, track))
             if plan.recorded is Recorded.PARTIES and track is not Track.CALLER:
                 edges.append((Leg.CALLEE, track))
-        ends: dict[object, pj.AudioMedia] = {}
-        for group in (self._sources, self._legs, self._recorders):
-            ends.update(group)
+        ends: dict[object, pj.AudioMedia] = {
+            **{source: port for source, port in self._sources.items()},
+            **{leg: port for leg, port in self._legs.items()},
+            **{track: port for track, port in self._recorders.items()},
+        }
         return {(a, b): (ends[a], ends[b]) for a, b in edges if a in ends and b in ends}
 
 

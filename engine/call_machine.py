@@ -13,7 +13,7 @@ from typing import Literal
 
 from config import AnnouncementSettings
 from engine import signals as sig
-from engine.causes import Cause, Q850, classify, q850_of_status, reason_for
+from engine.causes import Q850, Cause, classify, q850_of_status, reason_for
 from engine.signals import Action, AudioPlan, Event, Heard, Leg, Recorded, Timer
 from state.call import CallState, DisconnectionReason, RecordingResult
 
@@ -21,6 +21,7 @@ FINALISE_LIMIT = 5.0
 """Seconds a recording may take to be completed and stored before it counts as failed."""
 PROMPT_LIMIT = 65.0
 """Seconds; no prompt is longer than 60."""
+NO_ANNOUNCEMENTS = AnnouncementSettings()
 BEEP_LENGTH = 0.5
 """Seconds of the warning tone."""
 
@@ -53,7 +54,7 @@ class CallRules:
     max_redirects: int = 3
     play_early_media: bool = True
     hold: Literal["music", "silence", "network"] = "music"
-    announcements: AnnouncementSettings = AnnouncementSettings()
+    announcements: AnnouncementSettings = NO_ANNOUNCEMENTS
 
 
 class CallMachine:
@@ -92,7 +93,7 @@ class CallMachine:
             actions.insert(_audio_place(actions), sig.SetAudio(plan))
         return actions
 
-    def _decide(self, event: Event, now: datetime) -> list[Action]:
+    def _decide(self, event: Event, now: datetime) -> list[Action]:  # noqa: PLR0912 - one for each event
         match event:
             case sig.DialRequested():
                 return self._dial_caller(now)
@@ -398,6 +399,6 @@ class CallMachine:
 
 
 def _audio_place(actions: list[Action]) -> int:
-    """Where the audio changes: at once, but after what it connects exists, and not before an INVITE leaves."""
+    """Where the audio changes: at once, but after what it connects exists and after an INVITE."""
     makers = (sig.StartRecording, sig.PlayPrompt, sig.Dial)
     return max((at + 1 for at, action in enumerate(actions) if isinstance(action, makers)), default=0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from pathlib import Path
 
+import _pjsua2
 import pjsua2 as pj
 
 from config import SipSettings, TrunkSettings
@@ -70,6 +72,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
     def __init__(self, sip: SipSettings, trunk: TrunkSettings, *, capacity: int, log: PjLog) -> None:
         """Raises pj.Error when the stack cannot start, for example when the port is taken."""
         super().__init__()
+        self._library = ctypes.CDLL(_pjsua2.__file__)
         self.removed_ports: deque[int] = deque()
         """Bridge ports whose removal completed; filled by the media thread, emptied by the PJ thread."""
         self.clock_rate = WIDEBAND if trunk.is_wideband else NARROWBAND
@@ -117,6 +120,10 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         self.hold_music = pj.AudioMediaPlayer()
         self.hold_music.createPlayer(str(path))
         self._own_ports: int = self.mediaActivePorts()
+
+    def dialog_count(self) -> int:
+        """SIP dialogs that are not over yet; pjsua2 itself tells only of calls it still shows us."""
+        return int(self._library.pjsip_ua_get_dlg_set_count())
 
     @property
     def call_ports(self) -> int:

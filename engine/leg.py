@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
 import pjsua2 as pj
 
-from engine.digits import Press
+from engine.digits import Press, read_info
 from engine.signals import Leg, LegAnswered, LegEnded, LegProgress
 from engine.sip_messages import q850_cause
 from engine.stream_reading import StreamReading
 
 LegEvent = LegProgress | LegAnswered | LegEnded
+
+DTMF_IS_END = 1 << 1
+"""PJMEDIA_STREAM_DTMF_IS_END, which the binding leaves out."""
 
 
 class LegListener(Protocol):
@@ -27,7 +29,7 @@ class LegListener(Protocol):
         """Its audio can be (re)connected."""
 
     def on_leg_digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
-        """A digit's start, an update of it, or its end."""
+        """A digit's start, an update of it, or its end; `timestamp` tells it from the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         self._digits_left: deque[Press] = deque()
         self._info_pending = False
         """A SIP INFO of ours is not answered yet: the next waits, or it might overtake this one."""
+        self._events_come = False
+        """The party sends digits as RFC 4733 events."""
+        self._infos = 0
+        """Digits it has sent by SIP INFO."""
+        self._info: Press | None = None
+        """What the latest of them says."""
         self._codec: tuple[str, int, float] | None = None
         """Name, clock rate and packet length (ms) of the running stream."""
         self._stream: int | None = None
@@ -140,6 +148,9 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             return
         transaction = prm.e.body.tsxState.tsx
         if transaction.role != pj.PJSIP_ROLE_UAC:
+            if transaction.method == "INFO" and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
+                message: str = prm.e.body.tsxState.src.rdata.wholeMsg
+                self._info = read_info(message.partition("\r\n\r\n")[2])
             return
         if transaction.method == "INVITE" and transaction.state == pj.PJSIP_TSX_STATE_PROCEEDING:
             if self._listener is not None:
@@ -161,9 +172,19 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         self._stream = self._codec = None
 
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
-        if self._listener is not None:
-            ended = bool(prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_END)
-            self._listener.on_leg_digit(self._leg, prm.digit, prm.timestamp, prm.duration, ended)
+        if self._listener is None:
+            return
+        timestamp = prm.timestamp
+        if prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO:
+            if self._events_come:
+                return  # gateways that send a digit in both ways mean it once
+            # SIP has removed all copies: two of one millisecond are two digits, each with a name of its own.
+            self._infos += 1
+            timestamp = -self._infos
+        else:
+            self._events_come = True
+        ended = bool(prm.flags & DTMF_IS_END)
+        self._listener.on_leg_digit(self._leg, prm.digit, timestamp, prm.duration, ended)
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """REFER is refused: pjsua2 would dial whatever the party names, at the enterprise's cost."""

@@ -10,7 +10,7 @@ EARLY_MEDIA_INTERVAL = 0.05
 EARLY_MEDIA_PACKETS = 3
 """One packet may be a gateway's greeting to a NAT; three are a stream."""
 EARLY_MEDIA_GAP = 0.2
-"""Seconds without a packet after which early media has stopped. With the interval, well below 0.3 s of silence."""
+"""Seconds without a packet after which early media has stopped; with the interval below 0.3 s of silence."""
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class EarlyMediaWatch:
     """When the count of packets was what, oldest first: one look a gap ago, and those since."""
 
     def feed(self, packets: int, now: float) -> bool | None:
-        """`packets` the leg has received so far at `now` (monotonic seconds); the new answer if it has changed."""
+        """`packets` received so far at `now` (monotonic seconds); the new answer if it has changed."""
         self._seen.append((now, packets))
         while len(self._seen) > 1 and now - self._seen[1][0] >= EARLY_MEDIA_GAP:
             self._seen.popleft()

@@ -22,8 +22,8 @@ def permitted_number(
 ) -> str | None:
     """The first E.164 number among `targets` (SIP or tel URIs, preferred first) that this call may dial.
 
-    It must be reached through our trunk (its host, or none), be on no blacklist, not be one of `taken` (both parties,
-    and where this call was before), and allow recording if the call is recorded.
+    It must be reached through our trunk (its host, or none), be on no blacklist, not be one of `taken` (both
+    parties, and where this call was before), and allow recording if the call is recorded.
     """
     for target in targets:
         found = _NUMBER.match(target)

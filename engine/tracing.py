@@ -18,9 +18,13 @@ from state.sip_trace import SipMessage
 log = structlog.get_logger("pjsip")
 
 _MESSAGE = re.compile(
-    r"(?P<way>[TR]X) \d+ bytes (?:Request|Response) msg [^\n]*?:\r?\n(?P<text>.*?)\n--end msg--", re.S
+    # A message longer than pjlib's line buffer has lost its end.
+    r"(?P<way>[TR]X) \d+ bytes (?:Request|Response) msg [^\n]*?:\r?\n(?P<text>.*?)(?:\n--end msg--|\Z)",
+    re.S,
 )
 _NUMBER = re.compile(r"\+\d{5,15}|\d{7,15}")
+_DIGITS = re.compile(r"(?<=DTMF )((?:digit )?(?:id )?)[0-9A-DR*#]+(?![\w])", re.IGNORECASE)
+"""As in `sending DTMF 5`, `Received DTMF digit 5`, `Sending DTMF digit id 5`."""
 LINGER = 32.0
 """Seconds in which a BYE may be answered (RFC 3261, timer F)."""
 MESSAGE_LEVEL = 4
@@ -59,7 +63,7 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         if entry.level <= self._level:
             # PJSIP: 1 error, 2 warning, 3 to 6 ever more detail.
             record = {1: log.error, 2: log.warning}.get(entry.level, log.debug)
-            record("pjsip", detail=_NUMBER.sub("<number>", text.strip()))
+            record("pjsip", detail=_masked(text.strip()))
 
     def _trace(
         self, publish: Callable[[SipMessage], None], direction: Literal["sent", "received"], text: str
@@ -68,3 +72,8 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         if key and (owner := self._legs.get(key)):
             call_id, leg = owner
             publish(SipMessage(call_id=call_id, leg=leg.value, direction=direction, at=utc_now(), text=text))
+
+
+def _masked(text: str) -> str:
+    """Without phone numbers, and without the digits that a party sends: they may be PINs and card numbers."""
+    return _DIGITS.sub(r"\1<digits>", _NUMBER.sub("<number>", text))

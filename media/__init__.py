@@ -1,1 +1,1 @@
-"""Tones and finished recordings."""
+"""Tones, prompts, call quality and finished recordings."""

@@ -21,6 +21,8 @@ HOLD_MUSIC = SHIPPED / "hold-music.wav"
 
 LONGEST_PROMPT, LONGEST_MUSIC = 60, 600
 """Seconds."""
+SHORTEST = 0.1
+"""Seconds; pjmedia's player refuses what does not fill its first frame."""
 
 _WAV_FORMATS = ("WAV", "WAVEX", "RF64")
 _BLOCK = 65536
@@ -111,8 +113,8 @@ def _read(source: Path, longest: int, rate: int) -> Samples:
             samples = _resampled(sound, rate)
     except soundfile.LibsndfileError as error:
         raise UnplayableError(f"is not a WAV file ({error.error_string}); convert it") from error
-    if not len(samples):
-        raise UnplayableError("is empty; record it again")
+    if len(samples) < SHORTEST * rate:
+        raise UnplayableError(f"is empty, or shorter than {SHORTEST} s; record it again")
     if not np.isfinite(samples).all():
         raise UnplayableError("has samples that are not numbers; record it again")
     return samples

@@ -73,14 +73,14 @@ class RecordingStore:
 
         Raises OSError if it cannot be stored.
         """
+        files = folder.files(call_id)
         try:
-            files = folder.files(call_id)
             at = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), UTC)
             for file in files:
                 repair(file)
-            return self._store(folder, call_id, at)
         except (RecordingError, FileNotFoundError):
             return None
+        return self._store(folder, call_id, at)
 
     # --- stored recordings
 

@@ -107,10 +107,8 @@ def tone_for(settings: RingbackSettings, callee: str) -> RingbackTone:
     """
     if settings.tone is not None:
         return RingbackTone(settings.tone.frequencies, settings.tone.cadence)
-    if settings.country != AUTO:
-        return TONES[settings.country]
-    regions = _regions_of(callee)
-    return next((TONES[region] for region in regions if region in TONES), RECOMMENDED)
+    country = settings.country if settings.country != AUTO else _country_of(callee)
+    return TONES.get(country, RECOMMENDED)
 
 
 def check_ringback(settings: RingbackSettings) -> None:
@@ -122,16 +120,14 @@ def check_ringback(settings: RingbackSettings) -> None:
         )
 
 
-def _regions_of(number: str) -> tuple[str, ...]:
-    """The ISO codes that a number may stand for, the best one first.
+def _country_of(number: str) -> str:
+    """The ISO code of a number's country code; where several countries share one, of the largest.
 
-    A number that its country has not assigned still has a country code, and that has a main region: US for
-    +1, RU for +7. It also serves those who share another country's code and tones, as Jersey does.
+    They share the tone as well: North America, Russia and Kazakhstan, Britain and its islands. So the number
+    need not be one that its country has assigned. "ZZ" for a code of no country, "001" for that of a network.
     """
     try:
-        parsed = phonenumbers.parse(number)
+        code = phonenumbers.parse(number).country_code
     except phonenumbers.NumberParseException:
-        return ()
-    region = phonenumbers.region_code_for_number(parsed)
-    main = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
-    return (region, main) if region is not None else (main,)
+        code = None
+    return phonenumbers.region_code_for_country_code(code or 0)

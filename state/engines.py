@@ -37,6 +37,8 @@ class EngineStatus:
     bridge_ports: int
     recorders: int
     timers: int
+    dialogs: int = 0
+    """SIP dialogs not over yet; a BYE that nobody answers keeps one for 32 s (RFC 3261, timer F)."""
     can_record: bool = True
     """Whether there is room on its disk for another recording."""
 
@@ -147,6 +149,7 @@ class EngineRegistry:
             bridge_ports=int(fields["bridge_ports"]),
             recorders=int(fields["recorders"]),
             timers=int(fields["timers"]),
+            dialogs=int(fields["dialogs"]),
             can_record=fields["can_record"] == "1",
         )
 

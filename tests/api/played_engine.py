@@ -38,7 +38,15 @@ def new_number() -> str:
 class PlayedEngine:
     """Registers itself, and ends calls when asked to; runs in a thread of its own."""
 
-    def __init__(self, redis_url: str, prefix: str, *, capacity: int = 1000, lost_after: float = 5.0) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        prefix: str,
+        *,
+        capacity: int = 1000,
+        lost_after: float = 5.0,
+        can_record: bool = True,
+    ) -> None:
         self.engine_id = str(uuid4())
         self.dialled: dict[str, Call] = {}
         self.ignored: set[str] = set()
@@ -46,6 +54,7 @@ class PlayedEngine:
         self.failing: set[str] = set()
         """Calls that turn out to have failed when their release is asked for."""
         self._capacity = capacity
+        self._can_record = can_record
         self._loop = asyncio.new_event_loop()
         self._redis = connect(redis_url)
         keys = Keys(prefix)
@@ -172,5 +181,6 @@ class PlayedEngine:
                 bridge_ports=0,
                 recorders=0,
                 timers=0,
+                can_record=self._can_record,
             )
         )

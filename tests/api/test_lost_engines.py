@@ -89,7 +89,7 @@ def test_a_living_engine_is_left_alone(
     assert frail.record(call.id).state is CallState.INITIATING
 
 
-def call_in(state: CallState, *, recorded: bool = False) -> Call:
+def call_in(state: CallState, *, recorded: bool = False, path: str | None = None) -> Call:
     now = utc_now()
     return Call(
         id="c",
@@ -101,6 +101,7 @@ def call_in(state: CallState, *, recorded: bool = False) -> Call:
         state=state,
         created_at=now,
         recording_enabled=recorded,
+        recording_path=path,
         epoch=4,
         connected_at=now if state is CallState.CONNECTED else None,
     )
@@ -114,6 +115,12 @@ def test_before_connected_it_is_failed(
     ending = ending_of(call_in(state, recorded=recorded), utc_now())
     assert (ending.event.state, ending.event.reason, ending.event.duration) == (CallState.FAILED, None, None)
     assert (ending.event.recording_result, ending.epoch) == (result, 4)
+
+
+@pytest.mark.parametrize("state", [CallState.CALLING_CALLEE, CallState.CONNECTED])
+def test_a_recording_that_was_already_saved_is_a_success(state: CallState) -> None:
+    ending = ending_of(call_in(state, recorded=True, path="2026-03-04/c.wav"), utc_now())
+    assert ending.event.recording_result is RecordingResult.SUCCESS
 
 
 @pytest.mark.parametrize(("elapsed", "duration"), [(-1.0, 0), (0.0, 0), (0.999, 0), (61.5, 61)])

@@ -84,3 +84,12 @@ def test_not_for_another_client(platform: Platform) -> None:
     platform.engine.end(call_id, recording_result=RecordingResult.SUCCESS, recording_path=path)
     assert recording(platform, call_id, "rival")[0] == 404
     assert recording(platform, call_id)[0] == 200
+
+
+def test_a_call_to_be_recorded_is_refused_when_no_engine_has_room_for_it(
+    redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    full_disk = PlayedEngine(redis_url, prefix, can_record=False)
+    full_disk.start()
+    api = ApiProcess(write_config(tmp_path, redis_url, prefix))
+    api.start()

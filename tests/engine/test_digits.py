@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.digits import DEFAULT_DURATION, LONGEST, SHORTEST, DigitReader, Press
+from engine.digits import DEFAULT_DURATION, LONGEST, SHORTEST, DigitReader, Press, read_info
 
 
 def test_a_digit_is_one_press_with_its_whole_duration() -> None:
@@ -41,12 +42,37 @@ def test_the_next_digit_ends_one_whose_end_was_lost() -> None:
 def test_durations_are_kept_within_what_a_phone_understands() -> None:
     assert DigitReader().feed("1", 0, 1, ended=True) == [Press("1", SHORTEST)]
     assert DigitReader().feed("1", 0, 60_000, ended=True) == [Press("1", LONGEST)]
+
+
+def test_a_digit_without_a_duration_gets_one() -> None:
     assert DigitReader().feed("1", 0, 0xFFFFFFFF, ended=True) == [Press("1", DEFAULT_DURATION)]
+    assert DigitReader().feed("1", 0, 0, ended=True) == [Press("1", DEFAULT_DURATION)]
 
 
 def test_letters_are_upper_case_and_anything_else_is_no_digit() -> None:
     assert DigitReader().feed("d", 0, 100, ended=True) == [Press("D", 100)]
     assert DigitReader().feed("x", 0, 100, ended=True) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "press"),
+    [
+        ("Signal=5\r\nDuration=160\r\n", Press("5", 160)),
+        ("Signal= #\r\nDuration= 250", Press("#", 250)),
+        ("signal=a\nduration=160\n", Press("A", 160)),
+        ("Signal=10\r\nDuration=160", Press("*", 160)),
+        ("Signal=15", Press("D", DEFAULT_DURATION)),
+        ("Signal=5\r\nDuration=99999999", Press("5", LONGEST)),
+        ("Signal=16\r\nDuration=160", None),
+        ("Signal=\r\nDuration=160", None),
+        ("Signal==5", None),
+        ("Duration=160", None),
+        ("5", None),
+        ("", None),
+    ],
+)
+def test_a_digit_by_info(body: str, press: Press | None) -> None:
+    assert read_info(body) == press
 
 
 def test_no_digit_is_in_what_logs_print() -> None:

@@ -67,6 +67,13 @@ def test_g_722_is_scored_on_the_wideband_scale(loss: float, score: float) -> Non
     assert mos("G722", loss=loss, one_way_delay_ms=0) == pytest.approx(score, abs=0.001)
 
 
+def test_the_wideband_scale_is_longer_for_delay_too() -> None:
+    """At 200 ms, X of G.107's Idd is 1."""
+    idd = 25 * (2 ** (1 / 6) - 3 * (1 + 3**-6) ** (1 / 6) + 2)
+    without, late = (rating("G722", loss=0, one_way_delay_ms=delay) for delay in (100, 200))
+    assert without - late == pytest.approx(1.29 * idd)
+
+
 def test_losses_in_bursts_count_more() -> None:
     """G.107 gives them the smaller denominator."""
     random = rating("PCMU", loss=0.05, one_way_delay_ms=0)

@@ -139,9 +139,7 @@ def test_a_long_recording_is_never_whole_in_memory(root: Path) -> None:
         *(b"RIFF", 36 + length, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", length)
     )
     command = [sys.executable, "-c", MEASURED_KEEP, str(root), str(length), header.hex()]
-    path, megabytes = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.split()
+    path, megabytes = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     assert (root / path).stat().st_size == 44 + length
     assert int(megabytes) < 50
 

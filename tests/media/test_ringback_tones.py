@@ -53,14 +53,14 @@ def test_the_callees_number_chooses_the_country(callee: str, tone: RingbackTone)
 @pytest.mark.parametrize(
     ("callee", "country"),
     [
-        ("+12345678", "US"),  # too short
+        ("+12345678", "US"),  # too short to be anyone's
         ("+447700900001", "GB"),  # reserved for drama
         ("+18765550123", "US"),  # Jamaica
         ("+441534123456", "GB"),  # Jersey
         ("+61891641234", "AU"),  # Christmas Island
     ],
 )
-def test_a_number_of_no_listed_country_has_the_tone_of_its_code(callee: str, country: str) -> None:
+def test_whoever_shares_a_country_code_shares_the_tone(callee: str, country: str) -> None:
     assert tone_for(AUTO, callee) == TONES[country]
 
 

@@ -1,4 +1,4 @@
-"""A call between two phones that the test plays, brought as far as a test needs it."""
+"""A call between phones that the test plays, brought as far as a test needs it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,42 @@ from state.call import Call, CallState
 from state.call import DisconnectionReason as Reason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip.talk import Talk
 from tests.support.sip_trunk import Phone, SipTrunk
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """Both have answered."""
+class Called:
+    """A call one of whose phones has got the INVITE and said nothing yet."""
 
     call_id: str
+    leg: str
+    phone: Phone
     caller: Phone
-    callee: Phone
+    """The same phone, if the caller is the one who is called."""
+
+    def reason(self, ending: str) -> Reason:
+        """`callerBusy` or `calleeBusy` for "Busy"."""
+        return Reason(f"{self.leg}{ending}")
 
 
-def call_caller(
-    product: Product, trunk: SipTrunk, *, recording: bool | None = None
-) -> tuple[str, str, Phone]:
-    """The call's id, the callee's number, and the caller's phone, which has said nothing yet."""
-    caller, callee = fresh_number(), fresh_number()
-    call_id = product.create(caller, callee, recording=recording)
-    return call_id, callee, trunk.ringing_at(caller)
-
-
-def call_callee(
-    product: Product, trunk: SipTrunk, *, caller_rtp: int = 9, recording: bool | None = None
-) -> Talk:
-    """The caller has answered; the callee's phone has said nothing yet."""
-    call_id, number, caller = call_caller(product, trunk, recording=recording)
-    caller.answer(caller_rtp)
-    return Talk(call_id, caller, trunk.ringing_at(number))
+def call(
+    product: Product,
+    trunk: SipTrunk,
+    leg: str,
+    *,
+    caller: str | None = None,
+    callee: str | None = None,
+    recording: bool | None = None,
+) -> Called:
+    """As far as the INVITE to `leg`; if that is the callee, the caller has answered."""
+    numbers = caller or fresh_number(), callee or fresh_number()
+    call_id = product.create(*numbers, recording=recording)
+    first = trunk.ringing_at(numbers[0])
+    if leg == "caller":
+        return Called(call_id, leg, first, first)
+    first.answer()
+    return Called(call_id, leg, trunk.ringing_at(numbers[1]), first)
 
 
 def connect(
@@ -46,15 +54,24 @@ def connect(
     callee_rtp: int = 9,
     recording: bool | None = None,
 ) -> Talk:
-    talk = call_callee(product, trunk, caller_rtp=caller_rtp, recording=recording)
-    talk.callee.answer(callee_rtp)
-    product.wait_status(talk.call_id, "connected")
-    return talk
+    numbers = fresh_number(), fresh_number()
+    call_id = product.create(*numbers, recording=recording)
+    caller = trunk.ringing_at(numbers[0])
+    caller.answer(caller_rtp)
+    callee = trunk.ringing_at(numbers[1])
+    callee.answer(callee_rtp)
+    product.wait_status(call_id, "connected")
+    return Talk(product, call_id, caller, callee)
 
 
 def assert_ended(product: Product, call_id: str, reason: Reason, timeout: float = 15.0) -> Call:
     """`disconnected`, for this reason and once."""
-    call = product.wait_ended(call_id, timeout)
-    assert (call.state, call.reason) == (CallState.DISCONNECTED, reason)
+    ended = product.wait_ended(call_id, timeout)
+    assert (ended.state, ended.reason) == (CallState.DISCONNECTED, reason)
     assert product.event_states(call_id).count("disconnected") == 1
-    return call
+    return ended
+
+
+def cause(phone: Phone, method: str) -> str:
+    """The Reason header of the CANCEL or BYE that the engine sends to this phone."""
+    return phone.wait_for(method).header("Reason")

@@ -1,0 +1,40 @@
+"""What a party heard, packet by packet, as a line of text that a regular expression can judge."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.audio import RATE, Samples, tone_level, total_level
+
+FRAME = 0.02
+"""Seconds of one letter: a packet of the engine."""
+SIZE = round(FRAME * RATE)
+SILENT = -50.0
+"""dBFS."""
+AUDIBLE = -26.0
+"""dBFS of a tone; those of the tests and the engine have -8 to -12."""
+
+
+def heard(samples: Samples, **tones: float) -> str:
+    """One letter for each 20 ms: that of the tone (Hz), `.` for silence, `*` for two tones at once, `?` for others.
+
+    Tones must be 200 Hz apart.
+    """
+    return "".join(_letter(samples[at : at + SIZE], tones) for at in range(0, len(samples) - SIZE + 1, SIZE))
+
+
+def _letter(frame: Samples, tones: dict[str, float]) -> str:
+    if total_level(frame) < SILENT:
+        return "."
+    present = [letter for letter, frequency in tones.items() if tone_level(frame, frequency) > AUDIBLE]
+    return present[0] if len(present) == 1 else "*" if present else "?"
+
+
+def longest(letter: str, line: str) -> float:
+    """Seconds of the longest run of a letter in what `heard` returned."""
+    return max((len(run) for run in re.findall(f"{re.escape(letter)}+", line)), default=0) * FRAME
+
+
+def runs(line: str) -> list[tuple[str, float]]:
+    """Letters with the seconds that each lasted."""
+    return [(run[0], len(run[0]) and len(run) * FRAME) for run in re.findall(r"(?s)(?:(.)\1*)", line)]
