@@ -26,8 +26,10 @@ ERRORS = {
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not found",
+    406: "Not Acceptable",
     409: "Conflict",
     415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
     422: "Unprocessable Entity",
     503: "Service Unavailable",
 }

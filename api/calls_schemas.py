@@ -100,11 +100,11 @@ class CallResource(BaseModel):
 
 
 class RecordingResource(BaseModel):
-    """Documents the recording's body, which is streamed (recordings_http.py)."""
+    """Documents the recording's body, which is streamed (recording_responses.py)."""
 
     call_id: str = Field(alias="callId", pattern=CALL_ID_PATTERN)
-    content: str = Field(json_schema_extra={"format": "byte"})
-    content_type: Literal["audio/wav"] = Field(alias="contentType")
+    content: str = Field(max_length=20_971_520, json_schema_extra={"format": "byte"})
+    content_type: Literal["audio/wav", "audio/ogg", "audio/mpeg"] = Field(alias="contentType")
     generated_at: str = Field(alias="generatedAt", json_schema_extra={"format": "date-time"})
 
 

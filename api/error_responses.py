@@ -20,7 +20,7 @@ from api.errors import (
 
 log = structlog.get_logger()
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def error_response(error: ApiError) -> JSONResponse:

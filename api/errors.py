@@ -76,6 +76,14 @@ class MethodNotAllowedError(ApiError):
     default = "The requested method is not allowed/supported on the target resource."
 
 
+class NotAcceptableError(ApiError):
+    status, code = 406, "NOT_ACCEPTABLE"
+    default = (
+        "The server cannot produce a response matching the content requested by the client through "
+        "`Accept-*` headers."
+    )
+
+
 class AlreadyExistsError(ApiError):
     status, code = 409, "ALREADY_EXISTS"
     default = "An active call already exists for the given caller and callee."
@@ -92,6 +100,13 @@ class UnsupportedMediaTypeError(ApiError):
     default = (
         "The server refuses to accept the request because the payload format is in an unsupported format."
     )
+
+
+class RangeNotSatisfiableError(ApiError):
+    """RFC 9110, section 15.5.17. CAMARA has no such response; its code is that of a 400 for the same reason."""
+
+    status, code = 416, "OUT_OF_RANGE"
+    default = "The recording is shorter than the range asked for."
 
 
 class InvalidPhoneNumberError(ApiError):

@@ -1,80 +1,100 @@
-"""GET /calls/{callId}/recording (click-to-dial.yaml, paths)."""
+"""GET /calls/{callId}/recording (click-to-dial.yaml, paths), and the audio file itself as an extension."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import structlog
-from fastapi import APIRouter, Depends, Response, Security
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Request, Response, Security
 
 from api.authorization import Client, authorize
 from api.calls_http import CallId, Calls, Correlator, documented_errors
-from api.calls_schemas import RecordingResource, rfc3339
-from api.errors import NotFoundError
+from api.calls_schemas import RecordingResource
+from api.errors import NotAcceptableError, NotFoundError
+from api.media_types import preferred
+from api.recording_encoding import BASE64_LIMIT, SIZE_LIMIT
+from api.recording_responses import AudioFileResponse, RecordingJsonResponse
 from api.services import Services, get_services
 from api.tokens import Scope
+from media.recording_formats import EncodedType
 from state.call import Call, RecordingResult
 
 log = structlog.get_logger()
 
 router = APIRouter(tags=["Recording"])
 
-CHUNK = 3 * 64 * 1024
-"""Bytes read at once; a multiple of 3, so that the base64 of the chunks joins to that of the file."""
+JSON = "application/json"
+ENCODINGS: dict[str, EncodedType | None] = {
+    "audio/wav": None,
+    "audio/x-wav": None,
+    "audio/ogg": "audio/ogg",
+    "audio/mpeg": "audio/mpeg",
+    "audio/mp3": "audio/mpeg",
+}
+"""What the file itself can be had as, and what has to be made for it."""
+AUDIO_CONTENT: dict[str, Any] = {
+    media_type: {"schema": {"type": "string", "format": "binary"}, "x-dialbridge-extension": True}
+    for media_type in ENCODINGS
+}
+RANGE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "Part of the audio file", "content": AUDIO_CONTENT, "x-dialbridge-extension": True}
+}
 
 
+@router.head("/calls/{callId}/recording", include_in_schema=False)
 @router.get(
     "/calls/{callId}/recording",
     summary="Get call recording",
     response_model=RecordingResource,
-    responses=documented_errors(400, 401, 403, 404, 503),
+    responses={
+        200: {"content": AUDIO_CONTENT},
+        **RANGE_RESPONSES,
+        **documented_errors(400, 401, 403, 404, 406, 416, 503),
+    },
 )
 async def get_recording(
+    request: Request,
     client: Annotated[Client, Security(authorize, scopes=[Scope.RECORDINGS_READ])],
     _correlator: Correlator,
     calls: Calls,
     services: Annotated[Services, Depends(get_services)],
     call_id: CallId,
 ) -> Response:
+    """The API's JSON, or by the request's `Accept` header the audio file itself, with `Range` support."""
     call = await calls.get(client, call_id)
-    path, size = await anyio.to_thread.run_sync(_find, services, call)
-    before, after = _frame(call)
-    return StreamingResponse(
-        _stream(path, before, after),
-        media_type="application/json",
-        headers={"Content-Length": str(len(before) + (size + 2) // 3 * 4 + len(after))},
-    )
+    wav = await anyio.to_thread.run_sync(_find, services, call)
+    wanted = preferred(", ".join(request.headers.getlist("accept")), (JSON, *ENCODINGS))
+    if wanted is None:
+        raise NotAcceptableError(f"The recording can be had as {', '.join((JSON, *ENCODINGS))}.")
+    if wanted == JSON:
+        return await _json(services, call, wav)
+    encoding = ENCODINGS[wanted]
+    path = wav if encoding is None else await services.encoder.encoded(wav, encoding)
+    return AudioFileResponse(path, media_type=wanted)
 
 
-def _find(services: Services, call: Call) -> tuple[Path, int]:
-    """The recording's file and its size in bytes. Raises NotFoundError."""
+async def _json(services: Services, call: Call, wav: Path) -> Response:
+    """Base64 of the WAV, or of what is encoded from it if that would be longer than the API allows."""
+    path, content_type = anyio.Path(wav), "audio/wav"
+    if (await path.stat()).st_size > SIZE_LIMIT:
+        encoding = services.settings.recording.large_format
+        path, content_type = anyio.Path(await services.encoder.encoded(wav, encoding)), encoding
+    size = (await path.stat()).st_size
+    if size > SIZE_LIMIT:
+        raise NotAcceptableError(
+            f"The recording is too long for {BASE64_LIMIT} characters of base64; ask for it with Accept: audio/wav."
+        )
+    return RecordingJsonResponse(call, path, size, content_type)
+
+
+def _find(services: Services, call: Call) -> Path:
+    """The recording's file. Raises NotFoundError."""
     if call.recording_result is not RecordingResult.SUCCESS or call.recording_path is None:
         raise NotFoundError("The call has no recording.")
     try:
-        path = services.recordings.open_path(call.recording_path)
+        return services.recordings.open_path(call.recording_path)
     except (FileNotFoundError, ValueError) as error:
         log.error("recording_missing", call_id=call.id, error=type(error).__name__)
         raise NotFoundError("The call's recording no longer exists.") from error
-    return path, path.stat().st_size
-
-
-def _frame(call: Call) -> tuple[bytes, bytes]:
-    """The JSON text before and after the content: a long call's audio is never whole in memory."""
-    body: dict[str, str] = {"callId": call.id, "contentType": "audio/wav"}
-    if call.ended_at is not None:
-        body["generatedAt"] = rfc3339(call.ended_at)
-    return json.dumps(body)[:-1].encode() + b', "content": "', b'"}'
-
-
-async def _stream(path: Path, before: bytes, after: bytes) -> AsyncIterator[bytes]:
-    yield before
-    async with await anyio.open_file(path, "rb") as file:
-        while chunk := await file.read(CHUNK):
-            yield await anyio.to_thread.run_sync(base64.b64encode, chunk)
-    yield after

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from api.issuer import Issuer
 from api.metrics import ApiMetrics
+from api.recording_encoding import RecordingEncoder
 from api.signing_key import load_or_create_signing_key
 from api.token_keys import OwnKeys, ProviderKeys, TokenKeys
 from api.tokens import TokenVerifier
@@ -36,6 +37,7 @@ class Services:
     engines: EngineRegistry
     deliveries: DeliveryCounts
     recordings: RecordingStore
+    encoder: RecordingEncoder
     verifier: TokenVerifier
     issuer: Issuer | None
     metrics: ApiMetrics
@@ -44,6 +46,7 @@ class Services:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.redis.aclose)
             stack.push_async_callback(self.http.aclose)
+            stack.push_async_callback(self.encoder.close)
 
 
 def build_services(settings: Settings) -> Services:
@@ -74,6 +77,7 @@ def build_services(settings: Settings) -> Services:
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         deliveries=DeliveryCounts(redis, keys),
         recordings=RecordingStore(settings.recording),
+        encoder=RecordingEncoder(),
         verifier=TokenVerifier(
             token_keys, issuer=name, audience=settings.auth.audience, leeway=settings.auth.leeway
         ),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+INODE_COLUMNS = {"tcp": 9, "tcp6": 9, "unix": 6}
+"""Of the kernel's tables of stream sockets, proc(5)."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -17,9 +19,9 @@ class Footprint:
     memory_kb: int
     """Resident set."""
     descriptors: int
-    """Without TCP connections."""
+    """Without connections."""
     connections: int
-    """TCP: a pool grows with its use, and keeps what it has."""
+    """TCP and Unix sockets: a pool of them grows with its use, and keeps what it has."""
     cpu_seconds: float
 
 
@@ -28,8 +30,12 @@ def footprint(pid: int, at: float) -> Footprint:
     process = Path(f"/proc/{pid}")
     fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
     targets = [target for link in (process / "fd").iterdir() if (target := _target(link))]
-    tcp = {line.split()[9] for line in (process / "net/tcp").read_text().splitlines()[1:]}
-    connections = sum(target.removeprefix("socket:[").removesuffix("]") in tcp for target in targets)
+    connected = {
+        f"socket:[{line.split()[column]}]"
+        for table, column in INODE_COLUMNS.items()
+        for line in (process / "net" / table).read_text().splitlines()[1:]
+    }
+    connections = sum(target in connected for target in targets)
     return Footprint(
         at=at,
         memory_kb=int((process / "statm").read_text().split()[1]) * PAGE // 1024,

@@ -1,8 +1,8 @@
 """The media of the lab's phone 23: silence, and the digits 1 2 3 4 # as RFC 4733 events.
 
 SIPp sends events through raw sockets only, which ask for root. `python -m dialbridge.digits_phone HOST PORTS`
-listens on one UDP port for each dynamic payload type: PORTS followed by the type's last two digits. So it knows
-by the port under which number the other side wants its events: the one in that side's own SDP (RFC 3264, section
+listens on one UDP port for each dynamic payload type: PORTS followed by the type's last two digits. So it
+knows by the port under which number the other side wants its events: that of its own SDP (RFC 3264, section
 5.1). Where to send them, it learns from the first RTP packet.
 """
 

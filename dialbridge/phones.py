@@ -109,7 +109,7 @@ def _sipp(
         directory=directory,
         quiet=True,
         stop_timeout=3.0,
-        complaints=lambda: complaints(errors),
+        complaints=lambda n=5: complaints(errors, n),
         is_ready=lambda: is_bound_udp(sip),
     )
 

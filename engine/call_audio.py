@@ -176,11 +176,9 @@ class CallAudio:
                 edges.append((Leg.CALLER, track))
             if plan.recorded is Recorded.PARTIES and track is not Track.CALLER:
                 edges.append((Leg.CALLEE, track))
-        ends: dict[object, pj.AudioMedia] = {
-            **{source: port for source, port in self._sources.items()},
-            **{leg: port for leg, port in self._legs.items()},
-            **{track: port for track, port in self._recorders.items()},
-        }
+        ends: dict[object, pj.AudioMedia] = dict(
+            [*self._sources.items(), *self._legs.items(), *self._recorders.items()]
+        )
         return {(a, b): (ends[a], ends[b]) for a, b in edges if a in ends and b in ends}
 
 

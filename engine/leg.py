@@ -40,6 +40,8 @@ class LegAudio:
     """In the bridge; None while there is no stream."""
     on_hold: bool
     """The party wants nothing from us."""
+    may_be_silent: bool
+    """It need not send: it holds, or it only listens."""
 
 
 class PartyCall(pj.Call):  # type: ignore[misc]
@@ -97,8 +99,10 @@ class PartyCall(pj.Call):  # type: ignore[misc]
                 # RFC 3264, 8.4: sendonly, inactive and c=0.0.0.0 all leave us nothing to send.
                 on_hold = not media.dir & pj.PJMEDIA_DIR_ENCODING
                 has_port = media.audioConfSlot != pj.PJSUA_INVALID_ID
-                return LegAudio(self.getAudioMedia(media.index) if has_port else None, on_hold)
-        return LegAudio(None, False)
+                may_be_silent = media.dir != pj.PJMEDIA_DIR_ENCODING_DECODING
+                port = self.getAudioMedia(media.index) if has_port else None
+                return LegAudio(port, on_hold, may_be_silent)
+        return LegAudio(None, on_hold=False, may_be_silent=False)
 
     def reading(self) -> StreamReading | None:
         """Counts over all streams of this leg; None before the first."""
@@ -174,17 +178,16 @@ class PartyCall(pj.Call):  # type: ignore[misc]
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
         if self._listener is None:
             return
-        timestamp = prm.timestamp
-        if prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO:
-            if self._events_come:
-                return  # gateways that send a digit in both ways mean it once
-            # SIP has removed all copies: two of one millisecond are two digits, each with a name of its own.
-            self._infos += 1
-            timestamp = -self._infos
-        else:
+        if prm.method != pj.PJSUA_DTMF_METHOD_SIP_INFO:
             self._events_come = True
-        ended = bool(prm.flags & DTMF_IS_END)
-        self._listener.on_leg_digit(self._leg, prm.digit, timestamp, prm.duration, ended)
+            ended = bool(prm.flags & DTMF_IS_END)
+            self._listener.on_leg_digit(self._leg, prm.digit, prm.timestamp, prm.duration, ended)
+        # Gateways that send a digit in both ways mean it once.
+        elif self._info is not None and not self._events_come:
+            # Two INFOs of one millisecond are two digits: SIP has removed the copies.
+            self._infos += 1
+            press = self._info
+            self._listener.on_leg_digit(self._leg, press.digit, -self._infos, press.duration_ms, True)
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """REFER is refused: pjsua2 would dial whatever the party names, at the enterprise's cost."""

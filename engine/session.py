@@ -93,6 +93,7 @@ class CallSession:
         self._early_media = EarlyMediaWatch()
         self._silence = {leg: SilenceWatch(host.settings.call.media_timeout) for leg in Leg}
         self._held: set[Leg] = set()
+        self._may_be_silent: set[Leg] = set()
         self._readers = {leg: DigitReader() for leg in Leg}
         self._pressed: list[PressedDigit] = []
         self._quality: dict[Leg, QualitySample] = {}
@@ -256,6 +257,7 @@ class CallSession:
             return
         audio = party.audio()
         self._audio.set_leg(leg, audio.port)
+        (self._may_be_silent.add if audio.may_be_silent else self._may_be_silent.discard)(leg)
         if audio.on_hold is not (leg in self._held):
             (self._held.add if audio.on_hold else self._held.discard)(leg)
             self._log.info("hold" if audio.on_hold else "resume", leg=leg.value)
@@ -358,7 +360,7 @@ class CallSession:
         for sample in samples:
             leg = Leg(sample.leg)
             received = sample.quality.packets_received
-            if self._silence[leg].feed(received, now, excused=leg in self._held):
+            if self._silence[leg].feed(received, now, excused=leg in self._may_be_silent):
                 self._log.warning("no RTP", leg=leg.value)
                 self.handle(sig.MediaLost(leg))
         self._host.sample_quality(samples)

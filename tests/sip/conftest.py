@@ -6,7 +6,8 @@ when its tests are over, and nothing of them may be left in the engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -14,6 +15,8 @@ from tests.end_to_end.product import Product
 from tests.sip.scenarios import ScenarioTrunk
 from tests.support.sip_trunk import SipTrunk
 from tests.support.stack_settings import Overrides
+
+StartProduct = Callable[[Overrides], Product]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +33,22 @@ def trunk() -> Iterator[SipTrunk]:
 
 
 @pytest.fixture(scope="module")
-def product(
-    trunk: SipTrunk, overrides: Overrides, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
-    folder = tmp_path_factory.mktemp("product")
-    with Product(folder, trunk_port=trunk.port, overrides=overrides) as running:
-        yield running
-        assert_every_call_ended_once(running)
+def start_product(trunk: SipTrunk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProduct]:
+    """For modules that need several products, each with settings of its own."""
+    with ExitStack() as stack:
+
+        def start(overrides: Overrides) -> Product:
+            folder = tmp_path_factory.mktemp("product")
+            product = stack.enter_context(Product(folder, trunk_port=trunk.port, overrides=overrides))
+            stack.callback(assert_every_call_ended_once, product)
+            return product
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def product(start_product: StartProduct, overrides: Overrides) -> Product:
+    return start_product(overrides)
 
 
 @pytest.fixture(scope="module")

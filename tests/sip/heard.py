@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from itertools import groupby
 
 from tests.support.audio import RATE, Samples, tone_level, total_level
 
@@ -16,7 +16,7 @@ AUDIBLE = -26.0
 
 
 def heard(samples: Samples, **tones: float) -> str:
-    """One letter for each 20 ms: that of the tone (Hz), `.` for silence, `*` for two tones at once, `?` for others.
+    """One letter for each 20 ms: a tone (Hz) by its name, `.` silence, `*` two tones at once, `?` anything else.
 
     Tones must be 200 Hz apart.
     """
@@ -30,11 +30,11 @@ def _letter(frame: Samples, tones: dict[str, float]) -> str:
     return present[0] if len(present) == 1 else "*" if present else "?"
 
 
-def longest(letter: str, line: str) -> float:
-    """Seconds of the longest run of a letter in what `heard` returned."""
-    return max((len(run) for run in re.findall(f"{re.escape(letter)}+", line)), default=0) * FRAME
-
-
 def runs(line: str) -> list[tuple[str, float]]:
-    """Letters with the seconds that each lasted."""
-    return [(run[0], len(run[0]) and len(run) * FRAME) for run in re.findall(r"(?s)(?:(.)\1*)", line)]
+    """What `heard` returned as letters with the seconds that each lasted."""
+    return [(letter, len(list(run)) * FRAME) for letter, run in groupby(line)]
+
+
+def longest(letter: str, line: str) -> float:
+    """Seconds of the longest run of a letter; 0 if there is none."""
+    return max((seconds for known, seconds in runs(line) if known == letter), default=0.0)

@@ -50,7 +50,7 @@ def talking(
     callee_headers: Sequence[str] = (),
     recording: bool = False,
 ) -> Iterator[Talk]:
-    """Both phones answer, their RTP is at the ports of `caller` and `callee`. Ended at last, if it goes on."""
+    """Both phones answer, with the ports of `caller` and `callee` for their RTP. It is ended at last."""
     numbers = fresh_number(), fresh_number()
     call_id = product.create(*numbers, recording=recording)
     answers = zip((caller, callee), (caller_sdp, callee_sdp), (caller_headers, callee_headers), strict=True)

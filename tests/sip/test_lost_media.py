@@ -15,9 +15,9 @@ from tests.support.sdp import Direction, Sdp
 from tests.support.sip_trunk import SipTrunk
 from tests.support.stack_settings import Overrides
 
-MEDIA_TIMEOUT = 1.5
+MEDIA_TIMEOUT = 1.0
 """Seconds."""
-LONGER = 150
+LONGER = 100
 """Packets of 20 ms: twice as long."""
 
 
@@ -32,10 +32,7 @@ def peers() -> Iterator[dict[str, RtpPeer]]:
         yield {"caller": caller, "callee": callee}
 
 
-LEGS = pytest.mark.parametrize(("leg", "other"), [("caller", "callee"), ("callee", "caller")])
-
-
-@LEGS
+@pytest.mark.parametrize(("leg", "other"), [("caller", "callee"), ("callee", "caller")])
 def test_a_call_ends_when_one_party_s_rtp_stops(
     product: Product, trunk: SipTrunk, peers: dict[str, RtpPeer], leg: str, other: str
 ) -> None:
@@ -57,8 +54,14 @@ def test_a_phone_that_never_sends_rtp_has_lost_the_call(
     assert cause(talk.callee, "BYE") == "Q.850;cause=41"
 
 
-@LEGS
-@pytest.mark.parametrize("direction", [Direction.SENDONLY, Direction.INACTIVE, Direction.RECVONLY])
+@pytest.mark.parametrize(
+    ("leg", "other", "direction"),
+    [
+        ("caller", "callee", Direction.SENDONLY),
+        ("callee", "caller", Direction.INACTIVE),
+        ("callee", "caller", Direction.RECVONLY),
+    ],
+)
 def test_a_party_that_said_so_may_be_silent_until_it_says_otherwise(
     product: Product, trunk: SipTrunk, peers: dict[str, RtpPeer], leg: str, other: str, direction: Direction
 ) -> None:

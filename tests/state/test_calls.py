@@ -49,7 +49,9 @@ def registry(redis: Redis, keys: Keys) -> EngineRegistry:
 def engine(
     engine_id: str, capacity: int = 10, state: EngineState = EngineState.UP, *, can_record: bool = True
 ) -> EngineStatus:
-    return EngineStatus(engine_id, engine_id, 1, state, capacity, "127.0.0.1:5060", 0, 0, 0, 0, 0, can_record)
+    return EngineStatus(
+        engine_id, engine_id, 1, state, capacity, "127.0.0.1:5060", 0, 0, 0, 0, 0, can_record=can_record
+    )
 
 
 def new_call(call_id: str = "c1", callee: str = "+447700900002", **fields: object) -> Call:

@@ -196,10 +196,19 @@ class SipDialog:
                 raise AssertionError(f"expected {wanted}, received:\n{message.text}")
         raise AssertionError(f"no {wanted} within {self.timeout} s; received {self.trail()}")
 
+    @property
+    def uri(self) -> str:
+        """What it dials."""
+        return self._uri
+
     def establish(self) -> SipText:
         """Dial until answered and acknowledge; the 200."""
         self.invite()
-        self.expect(180)
+        return self.until_answered()
+
+    def until_answered(self) -> SipText:
+        """Ringing or early media, then the 200, which is acknowledged."""
+        self.expect(180, 183)
         accepted = self.expect(200)
         self.ack(accepted)
         return accepted

@@ -18,7 +18,7 @@ BLACKLISTED = "+447700900998"
 NOT_RECORDED = "+447700900997"
 
 Overrides = Mapping[str, Mapping[str, object]]
-"""By section; a key given here replaces the test's own."""
+"""By section; a key given here replaces the test's own. `enterprises`: further keys of each, by its id."""
 
 
 def write_settings(
@@ -46,12 +46,18 @@ def write_settings(
         "policy": {"blacklist": [BLACKLISTED], "no_recording": [NOT_RECORDED]},
         "log": {"format": "console", "level": "info"},
     }
+    further = overrides.get("enterprises", {})
     for name, keys in overrides.items():
-        sections[name] = {**sections.get(name, {}), **keys}
-    enterprises = [
+        if name != "enterprises":
+            sections[name] = {**sections.get(name, {}), **keys}
+    enterprises: list[dict[str, object]] = [
         {"id": "acme", "number": ENTERPRISE_NUMBER},
         {"id": "globex", "number": OTHER_ENTERPRISE_NUMBER},
     ]
+    for enterprise in enterprises:
+        own = further.get(str(enterprise["id"]), {})
+        assert isinstance(own, Mapping)
+        enterprise.update(own)
     clients = [
         {"id": CLIENT_ID, "secret": CLIENT_SECRET, "enterprise": "acme"},
         {"id": OTHER_CLIENT_ID, "secret": OTHER_CLIENT_SECRET, "enterprise": "globex"},
@@ -72,5 +78,11 @@ def _tables(name: str, items: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def _table(heading: str, keys: Mapping[str, object]) -> str:
+    return "\n".join([heading, *(f"{key} = {_toml(value)}" for key, value in keys.items())]) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
     # For strings, numbers, booleans and lists of them, JSON is TOML.
-    return "\n".join([heading, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]) + "\n"
+    return json.dumps(value)

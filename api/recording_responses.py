@@ -1,0 +1,83 @@
+"""A recording on the wire: as the API's JSON or as the audio file itself, never whole in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+import anyio
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.calls_schemas import rfc3339
+from api.error_responses import error_response
+from api.errors import RangeNotSatisfiableError
+from state.call import Call
+
+CHUNK = 3 * 64 * 1024
+"""Bytes read at once; a multiple of 3, so that the base64 of the chunks joins to that of the file."""
+VARY = {"Vary": "Accept"}
+
+
+class RecordingJsonResponse(StreamingResponse):
+    """`RecordingResource` (click-to-dial.yaml)."""
+
+    def __init__(self, call: Call, path: anyio.Path, size: int, content_type: str) -> None:
+        """`size`: of the file, in bytes."""
+        body = {"callId": call.id, "contentType": content_type}
+        if call.ended_at is not None:
+            body["generatedAt"] = rfc3339(call.ended_at)
+        before, after = json.dumps(body)[:-1].encode() + b', "content": "', b'"}'
+        length = len(before) + (size + 2) // 3 * 4 + len(after)
+        super().__init__(
+            _base64(path, before, after),
+            media_type="application/json",
+            headers={**VARY, "Content-Length": str(length)},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await send({"type": "http.response.body"})
+        else:
+            await super().__call__(scope, receive, send)
+
+
+async def _base64(path: anyio.Path, before: bytes, after: bytes) -> AsyncIterator[bytes]:
+    yield before
+    async with await path.open("rb") as file:
+        while chunk := await file.read(CHUNK):
+            yield await anyio.to_thread.run_sync(base64.b64encode, chunk)
+    yield after
+
+
+class AudioFileResponse(FileResponse):
+    """Ranges as RFC 9110, section 14, has them, errors with the CAMARA body."""
+
+    def __init__(self, path: anyio.Path, media_type: str) -> None:
+        super().__init__(path, media_type=media_type, headers=VARY)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: Message | None = None
+
+        async def hold_back(message: Message) -> None:
+            nonlocal refusal
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refusal = message
+            if refusal is None:
+                await send(message)
+
+        await super().__call__(scope, receive, hold_back)
+        if refusal is None:
+            return
+        if refusal["status"] == 416:
+            headers = {name.decode(): value.decode() for name, value in refusal["headers"]}
+            error = RangeNotSatisfiableError(headers={"Content-Range": headers["content-range"]})
+            await error_response(error)(scope, receive, send)
+        else:
+            # RFC 9110, 14.2: an unknown unit must be ignored; so is what cannot be understood.
+            kept = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            await super().__call__({**scope, "headers": kept}, receive, send)
