@@ -103,7 +103,7 @@ class UnsupportedMediaTypeError(ApiError):
 
 
 class RangeNotSatisfiableError(ApiError):
-    """RFC 9110, section 15.5.17. CAMARA has no such response; its code is that of a 400 for the same reason."""
+    """RFC 9110, section 15.5.17. CAMARA has no 416; the code is that of its 400 for the same reason."""
 
     status, code = 416, "OUT_OF_RANGE"
     default = "The recording is shorter than the range asked for."

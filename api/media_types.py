@@ -13,8 +13,8 @@ _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 def preferred(accept: str, offered: Sequence[str]) -> str | None:
     """The one of `offered`, best first, that an Accept header prefers; None if it takes none of them.
 
-    Without the header (""), or if nothing in it can be understood, the client takes anything. Of a media range's
-    parameters only the weight counts.
+    Without the header (""), or if nothing in it can be understood, the client takes anything. Of a media
+    range's parameters only the weight counts.
     """
     ranges = dict(filter(None, map(_media_range, accept.lower().split(","))))
     if not ranges:
@@ -36,5 +36,5 @@ def _media_range(element: str) -> tuple[str, float] | None:
 
 def _weight(media_type: str, ranges: dict[str, float]) -> float:
     """The most specific range decides."""
-    whole_type = f"{media_type.split('/')[0]}/*"
-    return next((ranges[one] for one in (media_type, whole_type, "*/*") if one in ranges), 0.0)
+    kind, _, _ = media_type.partition("/")
+    return next((ranges[one] for one in (media_type, f"{kind}/*", "*/*") if one in ranges), 0.0)

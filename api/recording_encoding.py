@@ -32,7 +32,7 @@ SPARES = 16
 
 
 class RecordingEncoder:
-    """Safe with several api processes on one folder: whoever holds the lock on the unfinished file makes it."""
+    """Safe with several api processes on one folder: who holds the lock on the unfinished file makes it."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="encoder")

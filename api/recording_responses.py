@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 from fastapi.responses import FileResponse, StreamingResponse
@@ -57,7 +58,7 @@ async def _base64(path: anyio.Path, before: bytes, after: bytes) -> AsyncIterato
 class AudioFileResponse(FileResponse):
     """Ranges as RFC 9110, section 14, has them, errors with the CAMARA body."""
 
-    def __init__(self, path: anyio.Path, media_type: str) -> None:
+    def __init__(self, path: Path, media_type: str) -> None:
         super().__init__(path, media_type=media_type, headers=VARY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -84,7 +84,7 @@ async def _json(services: Services, call: Call, wav: Path) -> Response:
     size = (await path.stat()).st_size
     if size > SIZE_LIMIT:
         raise NotAcceptableError(
-            f"The recording is too long for {BASE64_LIMIT} characters of base64; ask for it with Accept: audio/wav."
+            f"The recording is too long for {BASE64_LIMIT} characters of base64; ask for audio/wav (Accept)."
         )
     return RecordingJsonResponse(call, path, size, content_type)
 

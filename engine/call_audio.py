@@ -97,6 +97,11 @@ class CallAudio:
             self._legs[leg] = port
         self._connect()
 
+    def lose_leg(self, leg: Leg) -> None:
+        """Its port is gone from the bridge. Touches nothing of pjsua2, so it may be called from a callback."""
+        self._forget(leg)
+        self._legs.pop(leg, None)
+
     def play_prompt(self, path: Path, on_end: Callable[[], None]) -> None:
         """Raises pj.Error when the file cannot be played."""
         self.stop_prompt()

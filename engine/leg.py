@@ -28,6 +28,9 @@ class LegListener(Protocol):
     def on_leg_media(self, leg: Leg) -> None:
         """Its audio can be (re)connected."""
 
+    def on_leg_media_gone(self, leg: Leg) -> None:
+        """Its port has left the bridge, and the place may be another call's by now: forget it at once."""
+
     def on_leg_digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
         """A digit's start, an update of it, or its end; `timestamp` tells it from the next."""
 
@@ -174,6 +177,8 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             return
         self._ended_streams = self.reading()
         self._stream = self._codec = None
+        if self._listener is not None:
+            self._listener.on_leg_media_gone(self._leg)
 
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
         if self._listener is None:

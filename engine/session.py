@@ -252,6 +252,9 @@ class CallSession:
     def on_leg_media(self, leg: Leg) -> None:
         self._host.later(partial(self._media_changed, leg))
 
+    def on_leg_media_gone(self, leg: Leg) -> None:
+        self._audio.lose_leg(leg)
+
     def _media_changed(self, leg: Leg) -> None:
         if (party := self._legs.get(leg)) is None or not party.isActive():
             return

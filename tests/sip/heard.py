@@ -16,7 +16,7 @@ AUDIBLE = -26.0
 
 
 def heard(samples: Samples, **tones: float) -> str:
-    """One letter for each 20 ms: a tone (Hz) by its name, `.` silence, `*` two tones at once, `?` anything else.
+    """One letter for each 20 ms: a tone (Hz) by name, `.` silence, `*` two tones at once, `?` anything else.
 
     Tones must be 200 Hz apart.
     """

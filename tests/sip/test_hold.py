@@ -5,15 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import soundfile
 
 from state.call import DisconnectionReason
-from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
-from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import PLAIN, Talk, talking
 from tests.support.audio import RATE, has_tone, lacks_tone, longest_silence, tone, total_level
 from tests.support.rtp_peer import RtpPeer

@@ -1,4 +1,4 @@
-"""What the caller hears until the callee answers while the network plays nothing: the right country's tone."""
+"""What the caller hears until the callee answers while the network plays nothing: its country's tone."""
 
 from __future__ import annotations
 
