@@ -34,7 +34,8 @@ SPARES = 16
 class RecordingEncoder:
     """Safe with several api processes on one folder: who holds the lock on the unfinished file makes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="encoder")
         self._running: dict[Path, asyncio.Future[Path]] = {}
         self._stopped = threading.Event()
@@ -54,7 +55,7 @@ class RecordingEncoder:
             loop = asyncio.get_running_loop()
             work = self._running[target] = loop.run_in_executor(self._threads, self._make, wav, target, kind)
             work.add_done_callback(lambda done: self._finished(target, done))
-        done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        done, _ = await asyncio.wait({work}, timeout=self._patience)
         if not done:
             raise UnavailableError("The recording is being encoded; try again.", RETRY_AFTER)
         return work.result()
@@ -106,6 +107,7 @@ class RecordingEncoder:
             # It grows old with the recording: the retention goes by this date.
             times = wav.stat()
             os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+            log.info("recording_encoded", file=target.name, size=times.st_size)
             return part.replace(target)
         finally:
             os.close(descriptor)

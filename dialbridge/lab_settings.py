@@ -60,6 +60,12 @@ signing_key = {_text(str(var / "lab" / "issuer-key.json"))}
 host = "{HOST}"
 port = {self.trunk_port}
 codecs = ["PCMU", "PCMA"]
+# What the phone whose number ends in 25 asks for.
+credentials = {{ username = "lab", password = "lab-secret", realm = "dialbridge-lab" }}
+
+[call]
+# The phone whose number ends in 26 sends no audio.
+media_timeout = 10
 
 [sip]
 bind_address = "{HOST}"

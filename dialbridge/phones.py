@@ -19,6 +19,8 @@ TONES = (440, 620, 1000)
 """Hz; whole numbers, so that one second of each is a whole number of periods."""
 RATE = 8000
 _ENTRY = re.compile(r"(?=\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d)")
+_HEADING = "The following events occurred:\n"
+"""Of SIPp's error file."""
 AMPLITUDE = 8000
 """About 12 dB below full scale: two phones mixed do not clip."""
 
@@ -109,7 +111,7 @@ def _sipp(
         directory=directory,
         quiet=True,
         stop_timeout=3.0,
-        complaints=lambda n=5: complaints(errors, n),
+        complaints=lambda: complaints(errors),
         is_ready=lambda: is_bound_udp(sip),
     )
 
@@ -118,5 +120,5 @@ def complaints(errors: Path, at_most: int = 5) -> str:
     """What SIPp complained of last, without the waits that its scenarios end by a timeout."""
     if not errors.exists():
         return ""
-    entries = _ENTRY.split(errors.read_text(errors="replace"))
-    return "\n".join([e.strip() for e in entries if "receive timeout on message" not in e][-at_most:])
+    entries = _ENTRY.split(errors.read_text(errors="replace").removeprefix(_HEADING))
+    return "\n".join([e.strip() for e in entries if "receive timeout on message" not in e][-at_most:]).strip()

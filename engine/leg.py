@@ -11,10 +11,12 @@ import pjsua2 as pj
 
 from engine.digits import Press, read_info
 from engine.signals import Leg, LegAnswered, LegEnded, LegProgress
-from engine.sip_messages import q850_cause
+from engine.sip_messages import contact_uris, q850_cause
 from engine.stream_reading import StreamReading
 
 LegEvent = LegProgress | LegAnswered | LegEnded
+
+REDIRECTIONS = range(300, 400)
 
 DTMF_IS_END = 1 << 1
 """PJMEDIA_STREAM_DTMF_IS_END, which the binding leaves out."""
@@ -148,7 +150,10 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             self._listener.on_leg_event(LegAnswered(self._leg))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self._listener.on_leg_event(LegEnded(self._leg, info.lastStatusCode, _q850_of(prm.e)))
+            last = _message(prm.e)
+            if info.lastStatusCode in REDIRECTIONS:
+                self.redirect_targets = contact_uris(last)
+            self._listener.on_leg_event(LegEnded(self._leg, info.lastStatusCode, q850_cause(last)))
 
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
         if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
@@ -202,9 +207,8 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         """An INVITE with Replaces (RFC 3891) is refused: it would put a stranger in a party's place."""
         prm.statusCode = pj.PJSIP_SC_FORBIDDEN
 
-    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
-        """Asked of each Contact of a 3xx in turn: note them all; the call decides when the leg has ended."""
-        self.redirect_targets.append(prm.targetUri)
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:  # noqa: ARG002
+        """No Contact is followed in this dialog: the leg ends with its 3xx, and the call decides."""
         return int(pj.PJSIP_REDIRECT_REJECT)
 
     # ---
@@ -238,6 +242,7 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             jitter=received.jitterUsec.mean / 1000,
             round_trip=delay.mean / 1000 if delay.n else None,
             buffer=float(stat.jbuf.avgDelayMsec),
+            waiting=stat.jbuf.size,
             frame=frame,
         )
 
@@ -248,8 +253,8 @@ def _header(name: str, value: str) -> pj.SipHeader:
     return header
 
 
-def _q850_of(event: pj.SipEvent) -> int | None:
-    """The Q.850 cause in the message that ended the leg, if a message did."""
+def _message(event: pj.SipEvent) -> str:
+    """The SIP message that ended the leg; empty if none did."""
     if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
-        return None
-    return q850_cause(event.body.tsxState.src.rdata.wholeMsg)
+        return ""
+    return str(event.body.tsxState.src.rdata.wholeMsg)

@@ -21,13 +21,16 @@ class EarlyMediaWatch:
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
     """When the count of packets was what, oldest first: one look a gap ago, and those since."""
 
-    def feed(self, packets: int, now: float) -> bool | None:
-        """`packets` received so far at `now` (monotonic seconds); the new answer if it has changed."""
+    def feed(self, packets: int, now: float, *, playable: bool = True) -> bool | None:
+        """`packets` received so far at `now` (monotonic seconds); the new answer if it has changed.
+
+        Digits, comfort noise and codecs that were not agreed upon are packets, but not `playable`.
+        """
         self._seen.append((now, packets))
         while len(self._seen) > 1 and now - self._seen[1][0] >= EARLY_MEDIA_GAP:
             self._seen.popleft()
         fresh = packets - self._seen[0][1]
-        flows = fresh > 0 if self.flows else fresh >= EARLY_MEDIA_PACKETS
+        flows = fresh > 0 if self.flows else playable and fresh >= EARLY_MEDIA_PACKETS
         if flows is self.flows:
             return None
         self.flows = flows

@@ -18,7 +18,7 @@ from engine.call_audio import CallAudio
 from engine.call_machine import CallMachine, CallRules, Phase
 from engine.digits import END_MISSING, DigitReader
 from engine.endpoint import SipEndpoint
-from engine.leg import LegEvent, PartyCall
+from engine.leg import REDIRECTIONS, LegEvent, PartyCall
 from engine.media_watch import EARLY_MEDIA_INTERVAL, EarlyMediaWatch, SilenceWatch
 from engine.redirects import permitted_number
 from engine.signals import Event, Leg, Timer
@@ -33,7 +33,6 @@ TRANSPORT_FAILURE = 503
 """RFC 3261, 8.1.3.1: a request that cannot be sent counts as answered with 503."""
 DIGITS_INTERVAL = 0.1
 """Seconds between two attempts to send digits that found no room."""
-REDIRECTIONS = range(300, 400)
 
 
 class SessionHost(Protocol):
@@ -351,7 +350,8 @@ class CallSession:
         reading = party.reading() if party is not None else None
         if reading is None:
             return
-        flows = self._early_media.feed(reading.received, monotonic())
+        # While nobody listens to the leg, what can be played stays in its jitter buffer.
+        flows = self._early_media.feed(reading.received, monotonic(), playable=reading.waiting > 0)
         if flows is not None:
             self._log.info("early media", flows=flows)
             self.handle(sig.EarlyMedia(Leg.CALLEE, flows))

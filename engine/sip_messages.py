@@ -7,10 +7,18 @@ import re
 _CALL_ID = re.compile(r"^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
 _REASON = re.compile(r"^Reason[ \t]*:[ \t]*(.+?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _Q850_CAUSE = re.compile(r"(?:^|,)\s*Q\.850\s*;[^,]*?\bcause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+_CONTACTS = re.compile(r"^(?:Contact|m)[ \t]*:(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
+_QUOTED = r'"(?:\\.|[^"\\])*"'
+_CONTACT = re.compile(
+    rf"\s*(?:(?:{_QUOTED}|[^\"<,])*<(?P<uri>[^>]*)>|(?P<bare>[^\s\"<>,;]+))(?P<parameters>(?:{_QUOTED}|[^\",])*)(?:,|$)"
+)
+_Q = re.compile(r";\s*q\s*=\s*(1(?:\.0{0,3})?|0(?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
+_FOLD = re.compile(r"\r\n[ \t]+")
 
 
 def header_section(message: str) -> str:
-    return message.split("\r\n\r\n", 1)[0]
+    """Each header on one line."""
+    return _FOLD.sub(" ", message.split("\r\n\r\n", 1)[0])
 
 
 def sip_call_id(message: str) -> str | None:
@@ -26,3 +34,13 @@ def q850_cause(message: str) -> int | None:
             value = int(cause[1])
             return value if 1 <= value <= 127 else None
     return None
+
+
+def contact_uris(message: str) -> list[str]:
+    """The URIs of all Contact headers, those with the highest q first (RFC 3261, section 20.10)."""
+    found = []
+    for header in _CONTACTS.finditer(header_section(message)):
+        for contact in _CONTACT.finditer(header[1]):
+            q = _Q.search(contact["parameters"])
+            found.append((float(q[1]) if q else 1.0, contact["uri"] or contact["bare"]))
+    return [uri for _, uri in sorted(found, key=lambda preferred: -preferred[0]) if uri]

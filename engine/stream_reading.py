@@ -21,6 +21,8 @@ class StreamReading:
     jitter: float
     round_trip: float | None
     buffer: float
+    waiting: int
+    """Frames in the jitter buffer: those of packets that can be decoded."""
     frame: float
 
     def after(self, earlier: StreamReading | None) -> StreamReading:

@@ -44,6 +44,11 @@ class ProductProcess:
         assert self._child is not None
         return self._child.poll()
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     def wait(self, timeout: float = 20.0) -> int:
         assert self._child is not None
         return self._child.wait(timeout)

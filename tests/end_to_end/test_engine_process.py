@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import wave
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,7 @@ def test_the_calls_of_a_killed_engine_end_once_and_the_next_engine_serves(
     calling_number = fresh_number()
     calling = product.create(calling_number, fresh_number())
     trunk.ringing_at(calling_number).respond("180 Ringing")
+    wait_until(lambda: live_recording_bytes(product) > 16000, what="half a second on the disk")
 
     product.engine.kill()
     lost = product.wait_ended(talking)
@@ -130,10 +133,43 @@ def test_the_calls_of_a_killed_engine_end_once_and_the_next_engine_serves(
 
     product.engine.start()
     product.wait_ready()
+    # What the dead engine had recorded is repaired, and can be fetched.
+    wait_until(lambda: product.rest.recording(talking).status_code == 200, 15, "the recording")
+    with wave.open(BytesIO(product.rest.wav(talking))) as recording:
+        assert recording.getframerate() == 8000
+        assert recording.getnframes() > 8000
+    assert product.call(talking).recording_result is RecordingResult.SUCCESS
     call_id, caller, _ = connect(product, trunk)
     caller.bye()
     assert product.wait_ended(call_id).reason is DisconnectionReason.HANG_UP
     assert not product.has_key("pair")
+    wait_until(lambda: not live_recording_bytes(product), what="the end of all live recordings")
+
+
+def live_recording_bytes(product: Product) -> int:
+    """What the recorders of calls in progress have written, dead engines' included."""
+    root = product.settings.recording.root
+    return sum(path.stat().st_size for path in root.glob(".live/*/*.wav"))
+
+
+def test_a_recording_is_saved_while_its_call_still_counts_as_live(
+    trunk: SipTrunk, sink: Sink, tmp_path: Path
+) -> None:
+    """The engine is started again before anybody has missed it. Two files: the caller's and the callee's."""
+    overrides = {"recording": {"channels": "dual", "sample_rate": 16000}, "engine": {"lost_after": 15.0}}
+    with Product(tmp_path, trunk_port=trunk.port, overrides=overrides) as product:
+        call_id, _, _ = connect(product, trunk, sink=sink.url)
+        wait_until(lambda: live_recording_bytes(product) > 32000, what="half a second of both on the disk")
+        product.engine.kill()
+        product.engine.start()
+        wait_until(lambda: product.call(call_id).recording_path, 14, "the repaired recording")
+        assert product.status(call_id) == "connected"
+        lost = product.wait_ended(call_id, 40)
+        assert (lost.reason, lost.recording_result) == (DisconnectionReason.OTHER, RecordingResult.SUCCESS)
+        assert sink.wait_for(call_id, "disconnected").event["data"]["recordingResult"] == "success"
+        with wave.open(BytesIO(product.rest.wav(call_id))) as recording:
+            assert (recording.getnchannels(), recording.getframerate()) == (2, 16000)
+            assert recording.getnframes() > 16000
 
 
 def test_killing_the_api_in_mid_call_changes_nothing_for_the_call(

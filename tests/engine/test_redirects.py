@@ -26,12 +26,13 @@ def follow(*targets: str, recording: bool = False) -> str | None:
     "target",
     [
         f"sip:{ELSEWHERE}@sbc.example",
-        f"<sip:{ELSEWHERE}@sbc.example:5060;user=phone>",
-        f"<sip:{ELSEWHERE}@SBC.example>;q=0.5",
+        f"sip:{ELSEWHERE}@sbc.example:5060;user=phone",
+        f"SIP:{ELSEWHERE}@SBC.example?Subject=x",
         f"sip:{ELSEWHERE};npdi@192.0.2.1:5070;transport=udp",
         f"sips:{ELSEWHERE}@sbc.example",
         f"tel:{ELSEWHERE}",
-        f"<tel:{ELSEWHERE};phone-context=+44>",
+        f"tel:{ELSEWHERE};phone-context=+44",
+        "tel:+44-7700(900).003",
     ],
 )
 def test_a_number_behind_our_trunk_is_followed(target: str) -> None:
@@ -52,6 +53,11 @@ def test_a_number_behind_our_trunk_is_followed(target: str) -> None:
         "sip:07700900003@sbc.example",
         f"sip:x{ELSEWHERE}@sbc.example",
         "sip:sbc.example",
+        f"sip:{ELSEWHERE}@evil.example@sbc.example",
+        f"sip:{ELSEWHERE}:secret@sbc.example",
+        f"mailto:{ELSEWHERE}@sbc.example",
+        "tel:07700900003;phone-context=+44",
+        f"tel:{ELSEWHERE}x",
         "http://sbc.example/",
         "",
     ],

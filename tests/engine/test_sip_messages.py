@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.sip_messages import q850_cause, sip_call_id
+from engine.sip_messages import contact_uris, q850_cause, sip_call_id
 
 
 def message(*headers: str, body: str = "") -> str:
@@ -38,3 +38,26 @@ def test_q850_cause_of_a_reason_header(header: str, cause: int | None) -> None:
 
 def test_the_first_q850_of_several_reason_headers() -> None:
     assert q850_cause(message("Reason: SIP;cause=200", "Reason: Q.850;cause=21")) == 21
+
+
+@pytest.mark.parametrize(
+    ("headers", "uris"),
+    [
+        (["Contact: <sip:a@b>"], ["sip:a@b"]),
+        (["m:sip:a@b;q=0.3"], ["sip:a@b"]),
+        (["contact : tel:+1;q=0.2 , <tel:+2;x=y>;expires=5;q=0.4"], ["tel:+2;x=y", "tel:+1"]),
+        (
+            ["Contact: <sip:a@b>;q=0.5", "Contact: <sip:c@d>", "Contact: <sip:e@f>;q=0.5"],
+            ["sip:c@d", "sip:a@b", "sip:e@f"],
+        ),
+        (
+            ['Contact: "Doe, \\"J\\" <x>" <sip:a@b,c>;p="1,2;q=0", Jane Roe <sip:d@e>'],
+            ["sip:a@b,c", "sip:d@e"],
+        ),
+        (["Contact: <sip:a@b>,\r\n\t<sip:c@d>;q=0.9"], ["sip:a@b", "sip:c@d"]),
+        (["Contact: *"], ["*"]),
+        (["X-Contact: <sip:a@b>", "Contact:"], []),
+    ],
+)
+def test_contacts_by_their_preference(headers: list[str], uris: list[str]) -> None:
+    assert contact_uris(message(*headers, body="Contact: <sip:trap@b>")) == uris

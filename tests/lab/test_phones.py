@@ -21,20 +21,16 @@ SECOND = 50
 
 
 @pytest.fixture
-def exits() -> Iterator[ExitStack]:
+def exits(phones: Phones) -> Iterator[ExitStack]:
+    """What a test leaves; SIPp must have found nothing unexpected in it."""
+
+    def complaints() -> list[str]:
+        return [child.complaints() for child in phones.children if child.complaints]
+
+    before = complaints()
     with ExitStack() as stack:
         yield stack
-
-
-@pytest.fixture(autouse=True)
-def nothing_unexpected(phones: Phones) -> Iterator[None]:
-    def unexpected() -> list[str]:
-        return [c.complaints(100) for c in phones.children if c.complaints]
-    before = unexpected()
-    yield
-    after = unexpected()
-    if before != after:
-        print("COMPLAINTS", after)
+    assert complaints() == before
 
 
 def dialog(phones: Phones, exits: ExitStack, ending: str, *, rtp_port: int = 9) -> SipDialog:
@@ -218,7 +214,6 @@ def test_holds_and_resumes(phones: Phones, exits: ExitStack) -> None:
     assert hold.start_line == f"INVITE {call.sent[0].header('Contact').strip('<>')} SIP/2.0"
     assert (hold.header("From"), hold.header("To")) == (accepted.header("To"), accepted.header("From"))
     assert hold.sdp == replace(accepted.sdp, direction=Direction.SENDONLY, version=2)
-    assert call.receive(0.3) is None or call.received[-1] == hold
     call.answer(hold, body=Sdp(peer.port, direction=Direction.RECVONLY).text)
     assert call.expect("ACK").cseq == hold.cseq
     held = time.monotonic()
@@ -421,11 +416,12 @@ def test_tells_that_it_is_alive(phones: Phones, exits: ExitStack) -> None:
     assert ping.expect(200).method == "OPTIONS"
 
 
-def test_a_stray_request_does_no_harm(phones: Phones, exits: ExitStack) -> None:
-    for method in ("BYE", "CANCEL", "ACK", "INFO", "MESSAGE"):
-        stray = dialog(phones, exits, "00")
-        stray.request(method, f"sip:{HOST}:{phones.sip_port}", branch=f"z9hG4bK-{method}")
-    test_rings_then_answers(phones, exits, "00")
+def test_a_stray_request_does_no_harm(phones: Phones) -> None:
+    with ExitStack() as exits:
+        for method in ("BYE", "CANCEL", "ACK", "INFO", "MESSAGE"):
+            stray = dialog(phones, exits, "00")
+            stray.request(method, f"sip:{HOST}:{phones.sip_port}", branch=f"z9hG4bK-{method}")
+        test_rings_then_answers(phones, exits, "00")
 
 
 def test_a_hundred_calls_at_once(phones: Phones, exits: ExitStack) -> None:

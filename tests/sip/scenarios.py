@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from dialbridge.phones import mulaw_tone
 from dialbridge.ports import free_media_port
 from tests.end_to_end.product import Product
 from tests.support.sipp import SCENARIOS, SippServer
@@ -36,16 +37,26 @@ class ScenarioTrunk:
 
     @contextmanager
     def playing(
-        self, scenario: str, *, legs: int = 2, keys: Mapping[str, str] | None = None, echo: bool = True
+        self,
+        scenario: str,
+        *,
+        legs: int = 2,
+        keys: Mapping[str, str] | None = None,
+        tones: Sequence[int] = (),
+        echo: bool = True,
     ) -> Iterator[SippServer]:
         """SIPp with `sipp-scenarios/<scenario>.xml` until it has seen `legs` INVITEs' dialogs to their end.
 
         Raises AssertionError with what SIPp complained of unless each went exactly as the scenario says.
-        `echo`: it sends the RTP that reaches its media port back; not for scenarios that stream.
+        `tones`: Hz of those it streams, from files beside it. `echo`: it sends the RTP that reaches its media
+        port back; not for scenarios that stream.
         """
         self._played += 1
         folder = self._directory / f"{self._played}-{scenario}"
         options = ("-m", str(legs), *(("-rtp_echo",) if echo else ()))
+        folder.mkdir()
+        for frequency in tones:
+            (folder / f"tone_{frequency}.ulaw").write_bytes(mulaw_tone(frequency))
         server = SippServer(SCENARIOS / f"{scenario}.xml", folder, keys, options=options, port=self.port)
         with server:
             yield server

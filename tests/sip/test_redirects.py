@@ -124,12 +124,10 @@ def test_the_permitted_contact_with_the_highest_q_is_dialled(
         [f"<sip:{BLACKLISTED}@127.0.0.1>"],
         ["<sip:+447700900123@192.0.2.1>"],
         ["<sip:+447700900123@127.0.0.1.example.com>"],
-        ["<sip:+447700900123@192.0.2.1@127.0.0.1>"],
         ["<sip:voicemail@127.0.0.1>"],
         ["<sip:00447700900123@127.0.0.1>"],
         ["<mailto:+447700900123@127.0.0.1>"],
         ["<tel:07700900123;phone-context=+44>"],
-        ["nonsense"],
     ],
     ids=str,
 )
@@ -149,7 +147,7 @@ def test_a_redirection_to_a_party_of_the_call_is_a_failure(
     product: Product, trunk: SipTrunk, leg: str, to: str
 ) -> None:
     numbers = {"caller": fresh_number(), "callee": fresh_number()}
-    called = call(product, trunk, leg, **numbers)
+    called = call(product, trunk, leg, caller=numbers["caller"], callee=numbers["callee"])
     target = called.phone.number if to == "itself" else (set(numbers.values()) - {called.phone.number}).pop()
     redirect(called, f"<sip:{target}@127.0.0.1>")
     assert_not_followed(product, called)

@@ -1,40 +1,61 @@
-"""Digest authentication of SIP (RFC 3261, section 22; RFC 8760), by MD5 or SHA-256."""
+"""Digest authentication as a trunk demands it (RFC 3261, section 22; RFC 7616; RFC 8760)."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass, field
 from uuid import uuid4
 
-_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^,\s]+))')
+from tests.support.sip_client import SipText
+
+_PARAMETER = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+_HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+"""By status: who asks, and who answers."""
 
 
-def parameters(value: str) -> dict[str, str]:
-    """Of a challenge or its answer: `Digest realm="lab", nonce="1"`."""
-    return {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(value)}
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    status: int = 401
+    algorithm: str = "MD5"
+    qop: str | None = "auth"
+    """None: as in RFC 2069."""
+    realm: str = "trunk.example"
+    nonce: str = field(default_factory=lambda: uuid4().hex)
+    is_stale: bool = False
+
+    @property
+    def header(self) -> str:
+        parameters = [f'realm="{self.realm}"', f'nonce="{self.nonce}"', f"algorithm={self.algorithm}"]
+        parameters += [f'qop="{self.qop}"'] if self.qop else []
+        parameters += ["stale=true"] if self.is_stale else []
+        return f"{HEADERS[self.status][0]}: Digest {', '.join(parameters)}"
+
+    def is_met_by(self, request: SipText, username: str, password: str) -> bool:
+        """Whether one of the request's credentials is the answer to this challenge."""
+        return any(
+            self._is_right(given, request.method, request.start_line.split()[1], username, password)
+            for given in (credentials(value) for value in request.headers(HEADERS[self.status][1]))
+        )
+
+    def _is_right(self, given: dict[str, str], method: str, uri: str, username: str, password: str) -> bool:
+        expected = {"username": username, "realm": self.realm, "nonce": self.nonce, "uri": uri}
+        if any(given.get(name) != value for name, value in expected.items()):
+            return False
+        if given.get("algorithm", "MD5").upper() != self.algorithm or given.get("qop") != self.qop:
+            return False
+        between = [self.nonce]
+        if self.qop:
+            between += [given["nc"], given["cnonce"], self.qop]
+        secret = self._hash(f"{username}:{self.realm}:{password}")
+        asked = self._hash(f"{method}:{uri}")
+        return given.get("response") == self._hash(":".join([secret, *between, asked]))
+
+    def _hash(self, text: str) -> str:
+        return _HASHES[self.algorithm](text.encode()).hexdigest()
 
 
-def response_of(authorization: str, *, password: str, method: str) -> str:
-    """What the `response` of an Authorization must be if whoever sent it knows the password."""
-    said = parameters(authorization)
-    algorithm = said.get("algorithm", "MD5").replace("-", "").lower()
-
-    def digest(*parts: str) -> str:
-        return hashlib.new(algorithm, ":".join(parts).encode()).hexdigest()
-
-    secret = digest(said["username"], said["realm"], password)
-    asked = digest(method, said["uri"])
-    if "qop" in said:
-        return digest(secret, said["nonce"], said["nc"], said["cnonce"], said["qop"], asked)
-    return digest(secret, said["nonce"], asked)
-
-
-def authorization(challenge: str, *, username: str, password: str, method: str, uri: str) -> str:
-    """The Authorization that answers a WWW-Authenticate."""
-    asked = parameters(challenge)
-    qop = f', qop=auth, nc=00000001, cnonce="{uuid4().hex}"' if "qop" in asked else ""
-    value = (
-        f'Digest username="{username}", realm="{asked["realm"]}", nonce="{asked["nonce"]}", uri="{uri}", '
-        f"algorithm={asked.get('algorithm', 'MD5')}{qop}"
-    )
-    return f'{value}, response="{response_of(value, password=password, method=method)}"'
+def credentials(value: str) -> dict[str, str]:
+    """The parameters of an Authorization header."""
+    return {name: quoted or plain for name, quoted, plain in _PARAMETER.findall(value)}
