@@ -96,5 +96,5 @@ def _find(services: Services, call: Call) -> Path:
     try:
         return services.recordings.open_path(call.recording_path)
     except (FileNotFoundError, ValueError) as error:
-        log.error("recording_missing", call_id=call.id, error=type(error).__name__)
+        log.warning("recording_missing", call_id=call.id, error=type(error).__name__)
         raise NotFoundError("The call's recording no longer exists.") from error

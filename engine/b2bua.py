@@ -93,7 +93,6 @@ class B2bua:
         while self.endpoint.removed_ports:
             self._port_removed(self.endpoint.removed_ports.popleft())
         self.timers.fire_due()
-        self.endpoint.account.drop_refused()
 
     def execute(self, command: Command) -> None:
         match command:

@@ -62,6 +62,7 @@ class CallMachine:
         self.phase = Phase.INITIATING
         self._rules = rules
         self._recording_wanted = recording
+        self._recording_begun = False
         self._recorder_runs = False
         self._legs: set[Leg] = set()
         """Legs whose dialog is not over yet."""
@@ -74,6 +75,7 @@ class CallMachine:
         self._connected_at: datetime | None = None
         self._explained = DisconnectionReason.OTHER
         """Why the call ends, while the remaining party is told."""
+        self._explained_q850: int = Q850.NORMAL_CLEARING
         self._listener = Leg.CALLER
         """Who is told."""
         self._ending: sig.Publish | None = None
@@ -178,7 +180,7 @@ class CallMachine:
             case Phase.CONNECTED:
                 return [*actions, *self._record()]
             case Phase.EXPLAINING:
-                return self._disconnect(self._explained, now)
+                return self._disconnect(self._explained, now, self._explained_q850)
             case _:
                 return actions
 
@@ -242,9 +244,9 @@ class CallMachine:
         ]
 
     def _record(self) -> list[Action]:
-        if not self._recording_wanted or self._recorder_runs:
+        if not self._recording_wanted or self._recording_begun:
             return []
-        self._recorder_runs = True
+        self._recording_begun = self._recorder_runs = True
         return [sig.StartRecording()]
 
     def _redirected(self, leg: Leg, number: str, status: int, now: datetime) -> list[Action]:
@@ -268,6 +270,9 @@ class CallMachine:
                 return self._unreachable(leg, classify(status, q850), q850 or q850_of_status(status), now)
             case ((Phase.CALLING_CALLEE | Phase.WHISPERING), Leg.CALLER):
                 return self._disconnect(DisconnectionReason.CALLER_ABANDON, now, cleared)
+            case Phase.CONNECTED, _ if status >= 300:
+                # Nobody hung up: the dialog was lost, for example at a session refresh (RFC 4028, section 10).
+                return self._disconnect(DisconnectionReason.OTHER, now, q850_of_status(status))
             case Phase.CONNECTED, _:
                 return self._disconnect(DisconnectionReason.HANG_UP, now, cleared)
             case Phase.EXPLAINING, self._listener:
@@ -299,7 +304,7 @@ class CallMachine:
     def _explain(self, gone: Leg, reason: DisconnectionReason, prompt: str, q850: int) -> list[Action]:
         """Clear one leg and play a prompt to the other; the outcome is told when it is over."""
         self.phase = Phase.EXPLAINING
-        self._explained = reason
+        self._explained, self._explained_q850 = reason, q850
         self._listener = gone.other
         actions: list[Action] = [sig.StopTimer(timer) for timer in Timer]
         if gone in self._legs:
@@ -364,7 +369,7 @@ class CallMachine:
         """What is known before the recording is stored."""
         if not self._recording_wanted:
             return None
-        return RecordingResult.FAIL if self._connected_at else RecordingResult.NO_RECORD
+        return RecordingResult.FAIL if self._recording_begun else RecordingResult.NO_RECORD
 
     def _recording_finished(self, path: str | None) -> list[Action]:
         if self.phase is not Phase.FINALISING or self._ending is None:

@@ -11,6 +11,7 @@ import pjsua2 as pj
 
 from config import SipSettings, TrunkSettings
 from engine.call_audio import play_tone
+from engine.stray_requests import StrayRequests
 from engine.tracing import MESSAGE_LEVEL, PjLog
 
 NARROWBAND, WIDEBAND = 8000, 16000
@@ -18,7 +19,7 @@ BRIDGE_PTIME = 20
 """Milliseconds of the bridge's clock; each leg's packets may be longer or shorter."""
 LEGS_PER_CALL = 2
 SPARE_CALLS = 64
-"""Room for INVITEs that we only refuse."""
+"""Room for legs that PJSIP has not let go of yet."""
 PORTS_PER_CALL = 6
 """Two legs, up to two recorders, a tone or a prompt, a beep."""
 RELIABLE = {
@@ -32,38 +33,6 @@ SESSION_TIMER = {
     "required": pj.PJSUA_SIP_TIMER_REQUIRED,
     "always": pj.PJSUA_SIP_TIMER_ALWAYS,
 }
-
-
-class RefusedCall(pj.Call):  # type: ignore[misc]
-    """An INVITE nobody asked for. Dropped after its DISCONNECTED callback has returned."""
-
-    def __init__(self, account: pj.Account, call_id: int) -> None:
-        super().__init__(account, call_id)
-        self.is_over = False
-
-    def refuse(self) -> None:
-        answer = pj.CallOpParam()
-        answer.statusCode = pj.PJSIP_SC_FORBIDDEN
-        self.hangup(answer)
-
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: ARG002
-        self.is_over = self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED
-
-
-class TrunkAccount(pj.Account):  # type: ignore[misc]
-    """Our side of the trunk: sends calls out, lets none in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._refused: list[RefusedCall] = []
-
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        call = RefusedCall(self, prm.callId)
-        self._refused.append(call)
-        call.refuse()
-
-    def drop_refused(self) -> None:
-        self._refused = [call for call in self._refused if not call.is_over]
 
 
 class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
@@ -99,6 +68,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         media.noVad = True
         media.sndAutoCloseTime = -1
         self.libInit(config)
+        self._stray_requests = StrayRequests(self._library)
         transport = pj.TransportConfig()
         transport.port = sip.port
         transport.boundAddress = sip.bind_address
@@ -110,7 +80,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         self._order_codecs(trunk)
         self.address: str = self.transportGetInfo(transport_id).localName
         """host:port under which the trunk reaches us."""
-        self.account = TrunkAccount()
+        self.account = pj.Account()
         self.account.create(self._account_config(sip, trunk, transport_id), True)
         self.silence = play_tone(None, self.clock_rate)
         """Drives recorders while nothing else does."""
@@ -137,7 +107,6 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
 
     def close(self) -> None:
         """Shut the stack down; every Call and media object must be gone by now."""
-        self.account.drop_refused()
         self.account.shutdown()
         del self.account, self.silence, self.hold_music
         self.libDestroy()

@@ -18,6 +18,7 @@ LegEvent = LegProgress | LegAnswered | LegEnded
 
 REDIRECTIONS = range(300, 400)
 
+REQUEST_PENDING = 491
 DTMF_IS_END = 1 << 1
 """PJMEDIA_STREAM_DTMF_IS_END, which the binding leaves out."""
 
@@ -32,6 +33,9 @@ class LegListener(Protocol):
 
     def on_leg_media_gone(self, leg: Leg) -> None:
         """Its port has left the bridge, and the place may be another call's by now: forget it at once."""
+
+    def on_leg_glare(self, leg: Leg, method: str) -> None:
+        """Our re-INVITE or UPDATE met one of the party's (491): it is to be sent again, but not yet."""
 
     def on_leg_digit(self, leg: Leg, digit: str, timestamp: int, duration_ms: int, ended: bool) -> None:
         """A digit's start, an update of it, or its end; `timestamp` tells it from the next."""
@@ -78,10 +82,7 @@ class PartyCall(pj.Call):  # type: ignore[misc]
 
     def dial(self, party: str, *, shown: str, trunk: str, local_host: str) -> None:
         """Send the INVITE. `party` and `shown` are E.164 numbers, `trunk` host:port. Raises pj.Error."""
-        prm = pj.CallOpParam(True)
-        prm.opt.audioCount = 1
-        prm.opt.videoCount = 0
-        prm.opt.textCount = 0
+        prm = _audio_only()
         prm.opt.customCallId = self.sip_call_id
         identity = f"<sip:{shown}@{local_host}>"
         prm.txOption.localUri = identity
@@ -133,6 +134,14 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             self._info_pending = by_info
             self._digits_left.popleft()
 
+    def offer_again(self, method: str) -> None:
+        """What a 491 refused. Raises pj.Error while an offer is under way, ours or the party's."""
+        prm = _audio_only()
+        if method == "UPDATE":
+            self.update(prm)
+        else:
+            self.reinvite(prm)
+
     @property
     def has_digits_left(self) -> bool:
         return bool(self._digits_left)
@@ -169,6 +178,12 @@ class PartyCall(pj.Call):  # type: ignore[misc]
                 self._listener.on_leg_event(LegProgress(self._leg))
         elif transaction.method == "INFO" and transaction.state >= pj.PJSIP_TSX_STATE_COMPLETED:
             self._info_pending = False
+        elif (
+            transaction.statusCode == REQUEST_PENDING
+            and transaction.state == pj.PJSIP_TSX_STATE_COMPLETED
+            and self._listener is not None
+        ):
+            self._listener.on_leg_glare(self._leg, transaction.method)
 
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: ARG002
         if self._listener is not None:
@@ -245,6 +260,14 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             waiting=stat.jbuf.size,
             frame=frame,
         )
+
+
+def _audio_only() -> pj.CallOpParam:
+    prm = pj.CallOpParam(True)
+    prm.opt.audioCount = 1
+    prm.opt.videoCount = 0
+    prm.opt.textCount = 0
+    return prm
 
 
 def _header(name: str, value: str) -> pj.SipHeader:

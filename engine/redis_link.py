@@ -136,6 +136,7 @@ class RedisLink:
         self._loop.run_forever()
         self._loop.run_until_complete(self._cancel_tasks())
         self._loop.run_until_complete(self._redis.aclose())
+        self._recorder_threads.shutdown(wait=False)
         self._loop.close()
 
     async def _cancel_tasks(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from random import uniform
 from time import monotonic
 from typing import Protocol
 
@@ -33,6 +34,8 @@ TRANSPORT_FAILURE = 503
 """RFC 3261, 8.1.3.1: a request that cannot be sent counts as answered with 503."""
 DIGITS_INTERVAL = 0.1
 """Seconds between two attempts to send digits that found no room."""
+GLARE_DELAY = 2.1, 4.0
+"""Seconds, at random: RFC 3261, section 14.1, for the one who chose the Call-ID."""
 
 
 class SessionHost(Protocol):
@@ -244,6 +247,7 @@ class CallSession:
             self._audio.set_leg(leg, None)
             self._stop_alarm(("digit", leg))
             self._stop_alarm(("send digits", leg))
+            self._stop_alarm(("offer again", leg))
             self._host.trace.unwatch(party.sip_call_id)
 
     # --- audio
@@ -253,6 +257,23 @@ class CallSession:
 
     def on_leg_media_gone(self, leg: Leg) -> None:
         self._audio.lose_leg(leg)
+
+    def on_leg_glare(self, leg: Leg, method: str) -> None:
+        self._host.later(partial(self._wait_for_other_offer, leg, method))
+
+    def _wait_for_other_offer(self, leg: Leg, method: str) -> None:
+        if leg in self._legs:
+            delay = uniform(*GLARE_DELAY)  # noqa: S311 - so that two do not meet again
+            self._start_alarm(("offer again", leg), delay, partial(self._offer_again, leg, method))
+
+    def _offer_again(self, leg: Leg, method: str) -> None:
+        self._alarms.pop(("offer again", leg), None)
+        if (party := self._legs.get(leg)) is None or not party.isActive():
+            return
+        try:
+            party.offer_again(method)
+        except pj.Error:
+            self._wait_for_other_offer(leg, method)  # the party's is under way right now
 
     def _media_changed(self, leg: Leg) -> None:
         if (party := self._legs.get(leg)) is None or not party.isActive():

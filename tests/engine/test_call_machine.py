@@ -117,6 +117,8 @@ ROWS = [
     ("callee unknown", TO_CALLING_CALLEE, sig.LegEnded(CALLEE, 404), Reason.CALLEE_FAILURE),
     ("caller hangs up", TO_CONNECTED, sig.LegEnded(CALLER, 200), Reason.HANG_UP),
     ("callee hangs up", TO_CONNECTED, sig.LegEnded(CALLEE, 200), Reason.HANG_UP),
+    ("caller answers no session refresh", TO_CONNECTED, sig.LegEnded(CALLER, 408), Reason.OTHER),
+    ("callee knows nothing of the call any more", TO_CONNECTED, sig.LegEnded(CALLEE, 481), Reason.OTHER),
     ("too long", TO_CONNECTED, sig.TimerFired(Timer.MAX_DURATION), Reason.OTHER),
     ("engine stops", TO_CONNECTED, sig.EngineStopping(), Reason.OTHER),
     ("DELETE before dialling", [], sig.ReleaseRequested(), Reason.HANG_UP),
@@ -323,6 +325,20 @@ def test_both_hear_the_prompt_at_connect_and_then_each_other(in_recording: bool)
     assert call.audio == AudioPlan(Heard.OTHER_PARTY, Heard.OTHER_PARTY, Recorded.PARTIES)
 
 
+def test_a_call_that_ends_before_its_recording_was_to_begin_has_none() -> None:
+    prompts = AnnouncementSettings(connect="connect", connect_recorded=False)
+    call = Driven(*TO_CONNECTED, sig.ReleaseRequested(), recording=True, announcements=prompts)
+    assert call.outcome.recording_result is RecordingResult.NO_RECORD
+
+
+def test_a_recorder_that_failed_is_not_tried_again_in_the_middle_of_the_call() -> None:
+    prompts = AnnouncementSettings(connect="connect")
+    call = Driven(*TO_CONNECTED, sig.RecordingFailed(), recording=True, announcements=prompts)
+    assert sig.StartRecording() not in call.feed(sig.PromptFinished())
+    call.feed(sig.ReleaseRequested())
+    assert call.outcome.recording_result is RecordingResult.FAIL
+
+
 @pytest.mark.parametrize(
     ("event", "prompt", "reason", "q850"),
     [
@@ -340,7 +356,7 @@ def test_the_caller_is_told_why_the_callee_does_not_come(
     assert sig.PlayPrompt(prompt) in actions
     assert explained.audio == AudioPlan(caller=Heard.PROMPT)
     assert CALLER not in hung_up(actions)
-    explained.feed(sig.PromptFinished())
+    assert hung_up(explained.feed(sig.PromptFinished()))[CALLER] == q850
     assert explained.outcome.reason is reason
 
     at_once = Driven(*TO_CALLING_CALLEE)

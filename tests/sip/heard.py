@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from tests.support.audio import RATE, Samples, tone_level, total_level
@@ -13,6 +14,8 @@ SILENT = -50.0
 """dBFS."""
 AUDIBLE = -26.0
 """dBFS of a tone; those of the tests and the engine have -8 to -12."""
+SILENCE_AT_MOST = 0.3
+"""Seconds without any sound while a caller waits: the requirement."""
 
 
 def heard(samples: Samples, **tones: float) -> str:
@@ -38,3 +41,15 @@ def runs(line: str) -> list[tuple[str, float]]:
 def longest(letter: str, line: str) -> float:
     """Seconds of the longest run of a letter; 0 if there is none."""
     return max((seconds for known, seconds in runs(line) if known == letter), default=0.0)
+
+
+def stations(text: str) -> str:
+    """What was heard one after the other, without pauses and what is shorter than 0.1 s."""
+    letters = [letter for letter, seconds in runs(text) if letter not in ".?" and seconds >= 0.1]
+    return re.sub(r"(.)\1+", r"\1", "".join(letters))
+
+
+def assert_never_two_and_never_silent(text: str) -> None:
+    assert "*" not in text, text
+    assert longest(".", text.lstrip(".")) <= SILENCE_AT_MOST, text
+    assert longest("?", text) <= 0.1, text

@@ -44,16 +44,17 @@ class ScenarioTrunk:
         keys: Mapping[str, str] | None = None,
         tones: Sequence[int] = (),
         echo: bool = True,
+        options: Sequence[str] = (),
     ) -> Iterator[SippServer]:
         """SIPp with `sipp-scenarios/<scenario>.xml` until it has seen `legs` INVITEs' dialogs to their end.
 
         Raises AssertionError with what SIPp complained of unless each went exactly as the scenario says.
         `tones`: Hz of those it streams, from files beside it. `echo`: it sends the RTP that reaches its media
-        port back; not for scenarios that stream.
+        port back; not for scenarios that stream. `options`: more of SIPp's own.
         """
         self._played += 1
         folder = self._directory / f"{self._played}-{scenario}"
-        options = ("-m", str(legs), *(("-rtp_echo",) if echo else ()))
+        options = ("-m", str(legs), *(("-rtp_echo",) if echo else ()), *options)
         folder.mkdir()
         for frequency in tones:
             (folder / f"tone_{frequency}.ulaw").write_bytes(mulaw_tone(frequency))

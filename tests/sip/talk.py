@@ -48,6 +48,7 @@ def talking(
     callee_sdp: Sdp = PLAIN,
     caller_headers: Sequence[str] = (),
     callee_headers: Sequence[str] = (),
+    answers_reinvite: bool = True,
     recording: bool = False,
 ) -> Iterator[Talk]:
     """Both phones answer, with the ports of `caller` and `callee` for their RTP. It is ended at last."""
@@ -57,6 +58,7 @@ def talking(
     phones = []
     for number, (rtp, sdp, headers) in zip(numbers, answers, strict=True):
         phone = trunk.ringing_at(number)
+        phone.answers_reinvite = answers_reinvite
         phone.answer(sdp=replace(sdp, port=rtp.port), headers=headers)
         phones.append(phone)
     try:

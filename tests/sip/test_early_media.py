@@ -11,23 +11,15 @@ import pytest
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.conftest import StartProduct
-from tests.sip.heard import heard, longest, runs
+from tests.sip.heard import assert_never_two_and_never_silent, heard, longest, stations
 from tests.sip.scenarios import ScenarioTrunk
-from tests.sip.waiting_caller import Waiting, waiting_caller
+from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, Waiting, waiting_caller
 from tests.support.rtp import write_packet
 from tests.support.rtp_peer import PCMA, RtpPeer
 from tests.support.sdp import PCMA as PCMA_FORMAT
 from tests.support.sdp import Direction, Sdp
 from tests.support.sip_trunk import SipTrunk
 from tests.support.stack_settings import Overrides
-
-TONES = {"c": 1800.0, "e": 620.0, "r": 1400.0, "t": 1000.0}
-"""Hz: the caller's voice, early media, ringback, talk of the callee."""
-RINGBACK: dict[str, object] = {"tone": {"frequencies": [1400], "cadence": [500, 100]}}
-SILENCE_AT_MOST = 0.3
-"""Seconds: the requirement."""
-SECOND = 50
-"""Packets."""
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +51,6 @@ def mouth() -> Iterator[RtpPeer]:
 
 def line(call: Waiting) -> str:
     return heard(call.ear.samples(), **TONES)
-
-
-def stations(text: str) -> str:
-    """What was heard one after the other, without pauses and what is shorter than 0.1 s."""
-    letters = [letter for letter, seconds in runs(text) if letter not in ".?" and seconds >= 0.1]
-    return re.sub(r"(.)\1+", r"\1", "".join(letters))
-
-
-def assert_never_two_and_never_silent(text: str) -> None:
-    assert "*" not in text, text
-    assert longest(".", text.lstrip(".")) <= SILENCE_AT_MOST, text
-    assert longest("?", text) <= 0.1, text
 
 
 def progress(call: Waiting, network: RtpPeer, status: str = "183 Session Progress") -> None:

@@ -12,6 +12,12 @@ from tests.support.rtp_peer import RtpPeer
 from tests.support.sdp import Sdp
 from tests.support.sip_trunk import Phone, SipTrunk
 
+TONES = {"c": 1800.0, "e": 620.0, "r": 1400.0, "t": 1000.0}
+"""Hz: the caller's voice, early media, ringback, talk of the callee."""
+RINGBACK: dict[str, object] = {"tone": {"frequencies": [1400], "cadence": [500, 100]}}
+SECOND = 50
+"""Packets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
