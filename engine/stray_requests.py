@@ -1,8 +1,8 @@
 """Requests that belong to no dialog of ours: refused before PJSIP keeps anything of them.
 
-pjsua would make a call with a dialog, a transaction of 32 s and RTP sockets of each INVITE that anybody sends us,
-a subscription of each SUBSCRIBE, and leave methods it does not know without an answer. pjsua2 offers no way to
-step in before that, PJSIP does: a module, called for each request in the order of the modules' priorities.
+Of each INVITE that anybody sends us pjsua would make a call, with a dialog, a transaction of 32 s and RTP
+sockets, of each SUBSCRIBE a subscription; methods that it does not know would get no answer. pjsua2 offers no
+way to step in before that. PJSIP does: a module, called for each request in the order of the priorities.
 """
 
 from __future__ import annotations
@@ -70,13 +70,15 @@ class StrayRequests:
         """Called by PJSIP on the PJ thread with a pjsip_rx_data."""
         method = method_of(self._describe(received))
         if method == b"OPTIONS":
-            return PASS_ON  # pjsua answers it without keeping anything: the trunk may ask whether we are alive
+            return (
+                PASS_ON  # pjsua answers it without keeping anything: the trunk may ask whether we are alive
+            )
         if method != b"ACK":  # nobody answers an ACK
             self._respond(self._endpoint, received, FORBIDDEN, None, None, None)
         return TAKEN
 
 
 def method_of(description: bytes) -> bytes:
-    """Of a request as PJSIP describes it: `Request msg INVITE/cseq=1 (rdata0x1)`; empty if it is too long for that."""
+    """Of a request as PJSIP describes it: `Request msg INVITE/cseq=1 (rdata0x1)`; empty if too long."""
     start, _, rest = description.partition(b" msg ")
     return rest.partition(b"/")[0] if start == b"Request" else b""

@@ -10,6 +10,7 @@ from typing import Literal
 import pjsua2 as pj
 import structlog
 
+from engine.log_limit import LogLimit
 from engine.signals import Leg
 from engine.sip_messages import sip_call_id
 from state.call import utc_now
@@ -29,6 +30,8 @@ LINGER = 32.0
 """Seconds in which a BYE may be answered (RFC 3261, timer F)."""
 MESSAGE_LEVEL = 4
 """PJSIP logs SIP messages at this level."""
+_KIND = re.compile(r"[^\d'<]{0,40}")
+"""What PJSIP's complaints of one kind begin with: `Dropping 472 bytes packet`, `Error parsing 'x'`."""
 
 
 class PjLog(pj.LogWriter):  # type: ignore[misc]
@@ -42,6 +45,7 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         self._legs: dict[str, tuple[str, Leg]] = {}
         self._ended: dict[str, float] = {}
         """When to forget the legs that have ended, in that order."""
+        self._limit = LogLimit()
 
     def watch(self, sip_call_id: str, call_id: str, leg: Leg) -> None:
         """Messages with this SIP Call-ID belong to this leg."""
@@ -61,9 +65,18 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
             self._trace(self._publish, "sent" if found["way"] == "TX" else "received", found["text"])
             return
         if entry.level <= self._level:
-            # PJSIP: 1 error, 2 warning, 3 to 6 ever more detail.
-            record = {1: log.error, 2: log.warning}.get(entry.level, log.debug)
-            record("pjsip", detail=_masked(text.strip()))
+            self._log(entry.level, text.strip())
+
+    def _log(self, level: int, text: str) -> None:
+        # PJSIP: 1 error, 2 warning, 3 to 6 ever more detail.
+        record = {1: log.error, 2: log.warning}.get(level)
+        if record is None:
+            log.debug("pjsip", detail=_masked(text))
+            return
+        kind = _KIND.match(text)
+        left_out = self._limit.take(kind[0] if kind else "", monotonic())
+        if left_out is not None:
+            record("pjsip", detail=_masked(text), **({"left_out": left_out} if left_out else {}))
 
     def _trace(
         self, publish: Callable[[SipMessage], None], direction: Literal["sent", "received"], text: str

@@ -1,4 +1,4 @@
-"""The link to Redis tends the recordings: those of dead engines, those that are too old, those that are settled."""
+"""The link to Redis tends the recordings: of dead engines, of ended calls, and those that are too old."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ class Bench:
     def __init__(self, url: str, root: Path, **recording: object) -> None:
         self.settings = Settings(
             redis=RedisSettings(url=url),
-            recording=RecordingSettings.model_validate(
-                {"root": root, "free_space_floor_mb": 0, **recording}
-            ),
+            recording=RecordingSettings.model_validate({"root": root, "free_space_floor_mb": 0, **recording}),
         )
         self._url = url
         self.status = EngineStatus(

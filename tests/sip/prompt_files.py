@@ -11,8 +11,8 @@ import soundfile
 
 from tests.support.stack_settings import Overrides
 
-LENGTH = 0.8
-"""Seconds of each prompt."""
+LENGTH = 1.0
+"""Seconds of each."""
 
 
 @dataclass(frozen=True, slots=True)

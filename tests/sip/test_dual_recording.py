@@ -1,0 +1,115 @@
+"""What a recording holds: both parties in one channel, or each in its own, at the rate that is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from state.call import Call
+from tests.end_to_end.numbers import fresh_number
+from tests.end_to_end.product import Product
+from tests.sip.conftest import StartProduct
+from tests.sip.heard import heard, runs, stations
+from tests.sip.prompt_files import LENGTH, Prompt, announcements
+from tests.support.audio import RATE, Samples
+from tests.support.calls_client import CallsClient
+from tests.support.rtp_peer import RtpPeer
+from tests.support.sdp import Direction, Sdp
+from tests.support.sip_trunk import SipTrunk
+
+TONES = {"c": 440.0, "t": 1000.0, "n": 1700.0, "m": 2400.0}
+"""The caller, the callee, the prompt to both, music on hold."""
+TALK = 50
+"""Packets."""
+ALIGNED = 0.04
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Tape:
+    call: Call
+    rate: int
+    channels: npt.NDArray[np.int16]
+
+    def channel(self, index: int) -> Samples:
+        """At 8 kHz; the tones are low enough to leave samples out."""
+        samples: Samples = self.channels[:: self.rate // RATE, index]
+        return samples
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Two calls that went the same way."""
+
+    dual: Tape
+    mixed: Tape
+
+
+@pytest.fixture(scope="module", params=[8000, 16000], ids=["8 kHz", "16 kHz"])
+def recorded(
+    request: pytest.FixtureRequest,
+    start_product: StartProduct,
+    trunk: SipTrunk,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Recorded]:
+    """With a product whose one enterprise is recorded in two channels, and the other as the installation says."""
+    folder = tmp_path_factory.mktemp("prompts")
+    music = tmp_path_factory.mktemp("music") / "hold.wav"
+    Prompt(TONES["m"]).write(music)
+    spoken = announcements(folder, {"noted": Prompt(TONES["n"])}, {"globex": {"connect": "noted"}})
+    acme = {"announcements": {"connect": "noted"}, "recording_channels": "dual"}
+    product = start_product(
+        {
+            **spoken,
+            "enterprises": {**spoken["enterprises"], "acme": acme},
+            "recording": {"channels": "mixed", "sample_rate": request.param},
+            "call": {"hold_music": str(music)},
+        }
+    )
+    with product.other_client() as other:
+        yield Recorded(
+            dual=record(product, trunk, product.rest), mixed=record(product, trunk, other)
+        )
+
+
+def record(product: Product, trunk: SipTrunk, client: CallsClient) -> Tape:
+    """A prompt to both, talk, silence of both at once, talk, a hold by the callee, talk."""
+    numbers = fresh_number(), fresh_number()
+    with RtpPeer(TONES["c"]) as caller, RtpPeer(TONES["t"]) as callee:
+        call_id = client.dial(*numbers, recording=True)
+        for number, rtp in zip(numbers, (caller, callee), strict=True):
+            phone = trunk.ringing_at(number)
+            rtp.remote = phone.offer.address
+            phone.answer(rtp.port)
+        caller.wait_for_more_audio(packets=round(LENGTH / 0.02) + TALK)
+        for party in (caller, callee):
+            party.pause()
+        caller.wait_for_more_audio(packets=TALK // 2)
+        for party in (caller, callee):
+            party.resume()
+        caller.wait_for_more_audio(packets=TALK)
+        callee.pause()
+        held = Sdp(callee.port, direction=Direction.SENDONLY)
+        assert phone.reinvite(held).status == 200
+        caller.wait_for_more_audio(packets=TALK)
+        assert phone.reinvite(replace(held, direction=Direction.SENDRECV)).status == 200
+        callee.resume()
+        caller.wait_for_more_audio(packets=TALK)
+        assert client.delete(call_id).status_code == 204
+    samples, rate = soundfile.read(io.BytesIO(client.wav(call_id)), dtype="int16", always_2d=True)
+    return Tape(product.call(call_id), rate, samples)
+
+def test_x(recorded):
+    for t in (recorded.dual, recorded.mixed):
+        print(t.rate, t.channels.shape, t.call.duration, (t.call.ended_at-t.call.connected_at).total_seconds()*t.rate)
+        for i in range(t.channels.shape[1]):
+            print(runs(heard(t.channel(i), **TONES)))
+            loud = np.flatnonzero(np.abs(t.channel(i).astype(int))>300)
+            gaps=[(int(loud[k])/8, int(loud[k+1])/8) for k in np.flatnonzero(np.diff(loud)>800)]
+            print(gaps, loud[0]/8, len(t.channel(i))/8)
