@@ -31,7 +31,13 @@ class Track(Enum):
     CALLEE = auto()
 
 
-Edge = tuple[Leg | Source, Leg | Track]
+class Sink(Enum):
+    """Where a party's audio goes beside the other party and the recording."""
+
+    NOWHERE = auto()
+
+
+Edge = tuple[Leg | Source, Leg | Track | Sink]
 
 BEEP = RingbackTone(frequencies=(1400,), cadence=(400, 10_000))
 """The warning tone of ITU-T E.180, section 11: 1400 Hz, 0.4 s."""
@@ -62,15 +68,24 @@ class PromptPlayer(pj.AudioMediaPlayer):  # type: ignore[misc]
 
 class CallAudio:
     def __init__(
-        self, *, clock_rate: int, ringback: RingbackTone, silence: pj.AudioMedia, hold_music: pj.AudioMedia
+        self,
+        *,
+        clock_rate: int,
+        ringback: RingbackTone,
+        silence: pj.AudioMedia,
+        hold_music: pj.AudioMedia,
+        nowhere: pj.AudioMedia,
+        watches_early_media: bool,
     ) -> None:
-        """`silence` and `hold_music` play for all calls."""
+        """`silence` and `hold_music` play for all calls, `nowhere` takes what nobody of any call hears."""
         self._clock_rate = clock_rate
         self._ringback_tone = ringback
         self._sources: dict[Source, pj.AudioMedia] = {
             Source.SILENCE: silence,
             Source.HOLD_MUSIC: hold_music,
         }
+        self._nowhere = nowhere
+        self._watches_early_media = watches_early_media
         self._legs: dict[Leg, pj.AudioMedia] = {}
         self._recorders: dict[Track, pj.AudioMediaRecorder] = {}
         self._plan = SILENCE
@@ -98,7 +113,7 @@ class CallAudio:
         self._connect()
 
     def lose_leg(self, leg: Leg) -> None:
-        """Its port is gone from the bridge. Touches nothing of pjsua2, so it may be called from a callback."""
+        """Its port is gone from the bridge. Touches nothing of pjsua2: may be called from a callback."""
         self._forget(leg)
         self._legs.pop(leg, None)
 
@@ -181,9 +196,17 @@ class CallAudio:
                 edges.append((Leg.CALLER, track))
             if plan.recorded is Recorded.PARTIES and track is not Track.CALLER:
                 edges.append((Leg.CALLEE, track))
+        # What nobody hears goes nowhere: else the jitter buffer fills up, and what pjmedia throws away then
+        # counts as bad quality. But what the callee's network may play before the answer stays to be seen.
+        heard_legs = {source for source, _ in edges}
+        waits = self._watches_early_media and plan.caller is Heard.RINGBACK
+        edges += [
+            (leg, Sink.NOWHERE) for leg in Leg if leg not in heard_legs and not (waits and leg is Leg.CALLEE)
+        ]
         ends: dict[object, pj.AudioMedia] = dict(
             [*self._sources.items(), *self._legs.items(), *self._recorders.items()]
         )
+        ends[Sink.NOWHERE] = self._nowhere
         return {(a, b): (ends[a], ends[b]) for a, b in edges if a in ends and b in ends}
 
 

@@ -271,7 +271,7 @@ class CallMachine:
             case ((Phase.CALLING_CALLEE | Phase.WHISPERING), Leg.CALLER):
                 return self._disconnect(DisconnectionReason.CALLER_ABANDON, now, cleared)
             case Phase.CONNECTED, _ if status >= 300:
-                # Nobody hung up: the dialog was lost, for example at a session refresh (RFC 4028, section 10).
+                # Nobody hung up: the dialog was lost, perhaps at a session refresh (RFC 4028, section 10).
                 return self._disconnect(DisconnectionReason.OTHER, now, q850_of_status(status))
             case Phase.CONNECTED, _:
                 return self._disconnect(DisconnectionReason.HANG_UP, now, cleared)

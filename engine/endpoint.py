@@ -17,6 +17,8 @@ from engine.tracing import MESSAGE_LEVEL, PjLog
 NARROWBAND, WIDEBAND = 8000, 16000
 BRIDGE_PTIME = 20
 """Milliseconds of the bridge's clock; each leg's packets may be longer or shorter."""
+AMR_RATE = 12_200
+"""Bits per second: the mode of telephone networks; pjmedia's own choice is 5900."""
 LEGS_PER_CALL = 2
 SPARE_CALLS = 64
 """Room for legs that PJSIP has not let go of yet."""
@@ -61,7 +63,6 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         media.clockRate = self.clock_rate
         media.sndClockRate = self.clock_rate
         media.audioFramePtime = BRIDGE_PTIME
-        media.ptime = trunk.ptime
         media.maxMediaPorts = PORTS_PER_CALL * capacity + SPARE_CALLS
         media.quality = 1
         media.ecTailLen = 0
@@ -77,11 +78,13 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         transport_id = self.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         self.libStart()
         self.audDevManager().setNullDev()
-        self._order_codecs(trunk)
+        self._set_codecs(trunk)
         self.address: str = self.transportGetInfo(transport_id).localName
         """host:port under which the trunk reaches us."""
         self.account = pj.Account()
         self.account.create(self._account_config(sip, trunk, transport_id), True)
+        self.nowhere = self.audDevManager().getPlaybackDevMedia()
+        """The null device: takes audio and plays it to nobody."""
         self.silence = play_tone(None, self.clock_rate)
         """Drives recorders while nothing else does."""
 
@@ -108,14 +111,21 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
     def close(self) -> None:
         """Shut the stack down; every Call and media object must be gone by now."""
         self.account.shutdown()
-        del self.account, self.silence, self.hold_music
+        del self.account, self.silence, self.hold_music, self.nowhere
         self.libDestroy()
 
-    def _order_codecs(self, trunk: TrunkSettings) -> None:
+    def _set_codecs(self, trunk: TrunkSettings) -> None:
         for codec in self.codecEnum2():
             name = codec.codecId.split("/", 1)[0]
             rank = trunk.codecs.index(name) if name in trunk.codecs else None
             self.codecSetPriority(codec.codecId, 0 if rank is None else 255 - rank)
+            if rank is not None:
+                # What a peer without a=ptime gets. (`medConfig.ptime` would overrule what a=ptime asks for.)
+                parameters = self.codecGetParam(codec.codecId)
+                parameters.setting.frmPerPkt = max(1, trunk.ptime // parameters.info.frameLen)
+                if name == "AMR":
+                    parameters.info.avgBps = AMR_RATE
+                self.codecSetParam(codec.codecId, parameters)
 
     def _account_config(self, sip: SipSettings, trunk: TrunkSettings, transport_id: int) -> pj.AccountConfig:
         config = pj.AccountConfig()

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pjsua2 as pj
 
+from config import TrunkSettings
 from engine.digits import Press, read_info
 from engine.signals import Leg, LegAnswered, LegEnded, LegProgress
-from engine.sip_messages import contact_uris, q850_cause
+from engine.sip_messages import contact_uris, q850_cause, with_ptime
 from engine.stream_reading import StreamReading
 
 LegEvent = LegProgress | LegAnswered | LegEnded
@@ -54,13 +55,13 @@ class LegAudio:
 
 
 class PartyCall(pj.Call):  # type: ignore[misc]
-    def __init__(self, account: pj.Account, leg: Leg, listener: LegListener, *, digits: str) -> None:
-        """`digits`: how we send them (TrunkSettings.digits)."""
+    def __init__(self, account: pj.Account, leg: Leg, listener: LegListener, trunk: TrunkSettings) -> None:
         super().__init__(account)
+        self._ptime = trunk.ptime
         self._leg = leg
         self._listener: LegListener | None = listener
         self._hanging_up = False
-        self._digits_by = digits
+        self._digits_by = trunk.digits
         self._digits_left: deque[Press] = deque()
         self._info_pending = False
         """A SIP INFO of ours is not answered yet: the next waits, or it might overtake this one."""
@@ -163,6 +164,10 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             if info.lastStatusCode in REDIRECTIONS:
                 self.redirect_targets = contact_uris(last)
             self._listener.on_leg_event(LegEnded(self._leg, info.lastStatusCode, q850_cause(last)))
+
+    def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:
+        """Say which packet length we want: PJSIP leaves a=ptime (RFC 8866, section 6.4) out."""
+        prm.sdp.wholeSdp = with_ptime(prm.sdp.wholeSdp, self._ptime)
 
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
         if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:

@@ -90,6 +90,8 @@ class CallSession:
             ringback=tone_for(host.settings.ringback, call.callee),
             silence=host.endpoint.silence,
             hold_music=host.endpoint.hold_music,
+            nowhere=host.endpoint.nowhere,
+            watches_early_media=host.settings.trunk.early_media == "play",
         )
         self._alarms: dict[object, Alarm] = {}
         self._early_media = EarlyMediaWatch()
@@ -194,7 +196,7 @@ class CallSession:
 
     def _dial(self, leg: Leg, number: str | None) -> None:
         host = self._host
-        party = PartyCall(host.endpoint.account, leg, self, digits=host.settings.trunk.digits)
+        party = PartyCall(host.endpoint.account, leg, self, host.settings.trunk)
         self._legs[leg] = party
         host.trace.watch(party.sip_call_id, self.call.id, leg)
         own = self.call.caller if leg is Leg.CALLER else self.call.callee

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _CALL_ID = re.compile(r"^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+_AUDIO_HEAD = re.compile(r"^m=audio .*\n(?:[icbk]=.*\n)*", re.MULTILINE)
+"""The stream's lines before its attributes (RFC 8866, section 9)."""
 _REASON = re.compile(r"^Reason[ \t]*:[ \t]*(.+?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _Q850_CAUSE = re.compile(r"(?:^|,)\s*Q\.850\s*;[^,]*?\bcause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
 _CONTACTS = re.compile(r"^(?:Contact|m)[ \t]*:(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
@@ -25,6 +27,13 @@ def sip_call_id(message: str) -> str | None:
     """The Call-ID header, long or compact form."""
     match = _CALL_ID.search(header_section(message))
     return match[1] if match else None
+
+
+def with_ptime(sdp: str, ptime: int) -> str:
+    """`sdp` with an a=ptime for its audio, in milliseconds, unless it has one."""
+    if "\na=ptime:" in sdp:
+        return sdp
+    return _AUDIO_HEAD.sub(rf"\g<0>a=ptime:{ptime}\r\n", sdp, count=1)
 
 
 def q850_cause(message: str) -> int | None:

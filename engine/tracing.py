@@ -60,7 +60,7 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
             self._legs.pop(oldest, None)
 
     def write(self, entry: pj.LogEntry) -> None:
-        text: str = entry.msg
+        text = _readable(entry.msg)
         if self._publish is not None and entry.level == MESSAGE_LEVEL and (found := _MESSAGE.search(text)):
             self._trace(self._publish, "sent" if found["way"] == "TX" else "received", found["text"])
             return
@@ -85,6 +85,14 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         if key and (owner := self._legs.get(key)):
             call_id, leg = owner
             publish(SipMessage(call_id=call_id, leg=leg.value, direction=direction, at=utc_now(), text=text))
+
+
+def _readable(text: str) -> str:
+    """With a replacement for each octet that is no UTF-8, for example of a display name in Latin-1.
+
+    The binding makes lone surrogates of them, which can be written nowhere.
+    """
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _masked(text: str) -> str:

@@ -9,6 +9,18 @@ import pytest
 from tests.support import evidence
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--lossy",
+        action="store_true",
+        help="run tests/sip over a path that loses 5 % of SIP and RTP packets and delays each by up to 30 ms",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lossy_too: of tests/sip, run over the lossy path as well")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test's report quotes the logs of the processes it ran."""

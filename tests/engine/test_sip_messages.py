@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.sip_messages import contact_uris, q850_cause, sip_call_id
+from engine.sip_messages import contact_uris, q850_cause, sip_call_id, with_ptime
 
 
 def message(*headers: str, body: str = "") -> str:
@@ -61,3 +61,15 @@ def test_the_first_q850_of_several_reason_headers() -> None:
 )
 def test_contacts_by_their_preference(headers: list[str], uris: list[str]) -> None:
     assert contact_uris(message(*headers, body="Contact: <sip:trap@b>")) == uris
+
+
+def test_a_description_says_which_packet_length_we_want() -> None:
+    session = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+    audio = "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 127.0.0.1\r\nb=TIAS:64000\r\n"
+    video = "m=video 0 RTP/AVP 31\r\na=inactive\r\n"
+    assert with_ptime(f"{session}{audio}a=sendrecv\r\n{video}", 30) == (
+        f"{session}{audio}a=ptime:30\r\na=sendrecv\r\n{video}"
+    )
+    own = f"{session}{audio}a=ptime:10\r\n"
+    assert with_ptime(own, 30) == own
+    assert with_ptime(f"{session}{video}", 30) == f"{session}{video}"

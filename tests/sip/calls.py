@@ -10,6 +10,7 @@ from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.talk import Talk
 from tests.support.sip_trunk import Phone, SipTrunk
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ def connect(
     callee.answer(callee_rtp)
     product.wait_status(call_id, "connected")
     return Talk(product, call_id, caller, callee)
+
+
+def ring(product: Product, called: Called, status: str = "180 Ringing") -> None:
+    """Until the engine has heard it: a CANCEL may leave now (RFC 3261, section 9.1)."""
+    called.phone.respond(status)
+    wait_until(
+        lambda: any(
+            status in m.start_line for m in product.sip_messages(called.call_id) if m.leg == called.leg
+        ),
+        what=f"{status} at the engine",
+    )
 
 
 def assert_ended(product: Product, call_id: str, reason: Reason, timeout: float = 15.0) -> Call:

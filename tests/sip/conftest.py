@@ -2,6 +2,9 @@
 
 A module says what it sets by a fixture `overrides` of its own. Every call of a module must have ended, once,
 when its tests are over, and nothing of them may be left in the engine.
+
+With `--lossy` everything here runs over a path between phones and engine that loses and delays SIP and RTP;
+without it, only the tests marked `lossy_too`, and those without the path, too.
 """
 
 from __future__ import annotations
@@ -13,10 +16,37 @@ import pytest
 
 from tests.end_to_end.product import Product
 from tests.sip.scenarios import ScenarioTrunk
+from tests.support.lossy_path import LossyPath, NoLossyPathError
 from tests.support.sip_trunk import SipTrunk
 from tests.support.stack_settings import Overrides
 
+LOSS, JITTER_MS = 0.05, 30.0
 StartProduct = Callable[[Overrides], Product]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.config.getoption("lossy"):
+        paths = ["lossy"]
+    elif metafunc.definition.get_closest_marker("lossy_too"):
+        paths = ["direct", "lossy"]
+    else:
+        return
+    metafunc.parametrize("path", paths, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def path(request: pytest.FixtureRequest) -> Iterator[LossyPath | None]:
+    """Between the phones, where the tests are, and the engine. None: nothing is lost between them."""
+    if getattr(request, "param", "direct") == "direct":
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            lossy = stack.enter_context(LossyPath(loss=LOSS, jitter_ms=JITTER_MS))
+        except NoLossyPathError as error:
+            pytest.skip(str(error))
+        stack.enter_context(lossy.among_phones())
+        yield lossy
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +56,23 @@ def overrides() -> Overrides:
 
 
 @pytest.fixture(scope="module")
-def trunk() -> Iterator[SipTrunk]:
+def trunk(path: LossyPath | None) -> Iterator[SipTrunk]:
     """Phones that the test plays itself: dial fresh numbers, so that tests do not meet."""
-    with SipTrunk() as phones:
+    with SipTrunk(repeats_progress=path is not None) as phones:
         yield phones
 
 
 @pytest.fixture(scope="module")
-def start_product(trunk: SipTrunk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProduct]:
+def start_product(
+    trunk: SipTrunk, path: LossyPath | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartProduct]:
     """For modules that need several products, each with settings of its own."""
     with ExitStack() as stack:
 
         def start(overrides: Overrides) -> Product:
             folder = tmp_path_factory.mktemp("product")
-            product = stack.enter_context(Product(folder, trunk_port=trunk.port, overrides=overrides))
+            product = Product(folder, trunk_port=trunk.port, overrides=overrides, path=path)
+            stack.enter_context(product)
             stack.callback(assert_every_call_ended_once, product)
             return product
 
@@ -52,9 +85,11 @@ def product(start_product: StartProduct, overrides: Overrides) -> Product:
 
 
 @pytest.fixture(scope="module")
-def sipp(overrides: Overrides, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScenarioTrunk]:
+def sipp(
+    overrides: Overrides, path: LossyPath | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScenarioTrunk]:
     """A product of its own, whose trunk is played by SIPp: one scenario file after the other."""
-    with ScenarioTrunk(tmp_path_factory.mktemp("sipp"), overrides) as running:
+    with ScenarioTrunk(tmp_path_factory.mktemp("sipp"), overrides, path) as running:
         yield running
         assert_every_call_ended_once(running.product)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from dialbridge.phones import mulaw_tone
 from dialbridge.ports import free_media_port
 from tests.end_to_end.product import Product
+from tests.support.lossy_path import LossyPath
 from tests.support.sipp import SCENARIOS, SippServer
 from tests.support.stack_settings import Overrides
 from tests.support.waiting import wait_until
@@ -18,11 +19,11 @@ from tests.support.waiting import wait_until
 class ScenarioTrunk:
     """A product, and the port at which its trunk is played. Use as a context manager."""
 
-    def __init__(self, directory: Path, overrides: Overrides) -> None:
+    def __init__(self, directory: Path, overrides: Overrides, path: LossyPath | None = None) -> None:
         self._directory = directory
         # Not one that the kernel gives to others while no SIPp holds it.
         self.port = free_media_port()
-        self.product = Product(directory, trunk_port=self.port, overrides=overrides)
+        self.product = Product(directory, trunk_port=self.port, overrides=overrides, path=path)
         self._played = 0
         self._exit = ExitStack()
 

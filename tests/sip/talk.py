@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,6 +15,10 @@ from tests.support.sip_trunk import Phone, SipTrunk
 
 PLAIN = Sdp(0, (PCMU, telephone_event()))
 """What a phone answers unless the test says otherwise, with the port of its RTP."""
+
+
+Answer = Sdp | Callable[[Sdp], Sdp]
+"""Or what to make of the offer."""
 
 
 class HasPort(Protocol):
@@ -44,8 +48,8 @@ def talking(
     caller: HasPort,
     callee: HasPort,
     *,
-    caller_sdp: Sdp = PLAIN,
-    callee_sdp: Sdp = PLAIN,
+    caller_sdp: Answer = PLAIN,
+    callee_sdp: Answer = PLAIN,
     caller_headers: Sequence[str] = (),
     callee_headers: Sequence[str] = (),
     answers_reinvite: bool = True,
@@ -59,7 +63,8 @@ def talking(
     for number, (rtp, sdp, headers) in zip(numbers, answers, strict=True):
         phone = trunk.ringing_at(number)
         phone.answers_reinvite = answers_reinvite
-        phone.answer(sdp=replace(sdp, port=rtp.port), headers=headers)
+        answer = sdp if isinstance(sdp, Sdp) else sdp(phone.offer)
+        phone.answer(sdp=replace(answer, port=rtp.port), headers=headers)
         phones.append(phone)
     try:
         product.wait_status(call_id, "connected")

@@ -6,7 +6,7 @@ import pytest
 
 from state.call import DisconnectionReason as Reason
 from tests.end_to_end.product import Product
-from tests.sip.calls import assert_ended, call, cause, connect
+from tests.sip.calls import assert_ended, call, cause, connect, ring
 from tests.support.sip_trunk import SipTrunk
 
 
@@ -72,6 +72,6 @@ def test_delete_is_a_normal_clearing_for_both(product: Product, trunk: SipTrunk)
     talk.end()
     assert cause(talk.caller, "BYE") == cause(talk.callee, "BYE") == "Q.850;cause=16"
     ringing = call(product, trunk, "callee")
-    ringing.phone.respond("180 Ringing")
+    ring(product, ringing)
     assert product.delete(ringing.call_id) == 204
     assert cause(ringing.caller, "BYE") == cause(ringing.phone, "CANCEL") == "Q.850;cause=16"

@@ -47,6 +47,8 @@ class Tape:
 class Recorded:
     """Two calls that went the same way."""
 
+    rate: int
+    """That was asked for."""
     dual: Tape
     mixed: Tape
 
@@ -58,7 +60,7 @@ def recorded(
     trunk: SipTrunk,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Recorded]:
-    """With a product whose one enterprise is recorded in two channels, and the other as the installation says."""
+    """By a product whose one enterprise is recorded in two channels, the other as the installation says."""
     folder = tmp_path_factory.mktemp("prompts")
     music = tmp_path_factory.mktemp("music") / "hold.wav"
     Prompt(TONES["m"]).write(music)
@@ -74,7 +76,7 @@ def recorded(
     )
     with product.other_client() as other:
         yield Recorded(
-            dual=record(product, trunk, product.rest), mixed=record(product, trunk, other)
+            rate=request.param, dual=record(product, trunk, product.rest), mixed=record(product, trunk, other)
         )
 
 
@@ -105,11 +107,47 @@ def record(product: Product, trunk: SipTrunk, client: CallsClient) -> Tape:
     samples, rate = soundfile.read(io.BytesIO(client.wav(call_id)), dtype="int16", always_2d=True)
     return Tape(product.call(call_id), rate, samples)
 
-def test_x(recorded):
-    for t in (recorded.dual, recorded.mixed):
-        print(t.rate, t.channels.shape, t.call.duration, (t.call.ended_at-t.call.connected_at).total_seconds()*t.rate)
-        for i in range(t.channels.shape[1]):
-            print(runs(heard(t.channel(i), **TONES)))
-            loud = np.flatnonzero(np.abs(t.channel(i).astype(int))>300)
-            gaps=[(int(loud[k])/8, int(loud[k+1])/8) for k in np.flatnonzero(np.diff(loud)>800)]
-            print(gaps, loud[0]/8, len(t.channel(i))/8)
+
+def sounds(channel: Samples) -> list[tuple[float, float]]:
+    """Start and end, in seconds, of what is between pauses of 0.1 s and more."""
+    loud = np.flatnonzero(np.abs(channel.astype(np.int32)) > 300)
+    pauses = np.flatnonzero(np.diff(loud) > RATE / 10)
+    starts, ends = [0, *(pauses + 1)], [*pauses, len(loud) - 1]
+    return [(float(loud[a]) / RATE, float(loud[b]) / RATE) for a, b in zip(starts, ends, strict=True)]
+
+
+def test_the_caller_is_on_the_left_and_the_callee_on_the_right(recorded: Recorded) -> None:
+    """The prompt, which both heard, is on both sides; the music, which neither said, is on none."""
+    left, right = (heard(recorded.dual.channel(side), **TONES) for side in (0, 1))
+    assert recorded.dual.channels.shape[1] == 2
+    assert stations(left) == "nc"
+    assert stations(right) == "nt"
+    assert not {"*", "m"} & {*left, *right}
+
+
+def test_both_sides_keep_the_same_time(recorded: Recorded) -> None:
+    """To the sample, as the prompt shows; both parties' pause differs by no more than their packets did."""
+    left, right = (recorded.dual.channel(side) for side in (0, 1))
+    prompt = round(LENGTH * RATE)
+    # A change of rate rounds with noise of its own.
+    assert np.abs(left[:prompt].astype(np.int32) - right[:prompt]).max() <= 4
+    for ours, theirs in zip(sounds(left)[0], sounds(right)[0], strict=True):
+        assert ours == pytest.approx(theirs, abs=ALIGNED)
+    assert sounds(left)[1][0] == pytest.approx(sounds(right)[1][0], abs=ALIGNED)
+
+
+def test_a_mixed_recording_has_both_in_one_channel(recorded: Recorded) -> None:
+    line = heard(recorded.mixed.channel(0), **TONES)
+    assert recorded.mixed.channels.shape[1] == 1
+    # The prompt, both, both, the caller during the hold, both.
+    assert [letter for letter, seconds in runs(line) if seconds > 0.9] == ["n", "*", "*", "c", "*"]
+    assert "m" not in line
+
+
+def test_the_recording_has_the_rate_asked_for_and_lasts_as_long_as_the_call(recorded: Recorded) -> None:
+    for tape in (recorded.dual, recorded.mixed):
+        assert tape.rate == recorded.rate
+        assert tape.call.connected_at is not None
+        assert tape.call.ended_at is not None
+        connected = (tape.call.ended_at - tape.call.connected_at).total_seconds()
+        assert len(tape.channels) / tape.rate == pytest.approx(connected, abs=0.15)

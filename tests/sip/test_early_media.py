@@ -198,6 +198,9 @@ def test_a_trunk_whose_early_media_is_ignored_leaves_the_caller_with_ringback(
         text = line(call)
     assert stations(text) == "rt"
     assert_never_two_and_never_silent(text)
+    quality = ignoring.call(call.call_id).callee_quality
+    assert quality is not None
+    assert quality.packets_discarded <= 10, "what was ignored counts as bad quality"
 
 
 def test_sipp_plays_early_media_that_comes_and_goes(sipp: ScenarioTrunk) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from state.call import DisconnectionReason as Reason
 from tests.end_to_end.product import Product
-from tests.sip.calls import assert_ended, call, cause, connect
+from tests.sip.calls import assert_ended, call, cause, connect, ring
 from tests.support.sip_client import SipText
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.stack_settings import Overrides
@@ -79,7 +79,7 @@ def test_a_phone_that_knows_nothing_of_our_cancel_but_answers_is_hung_up(
 ) -> None:
     called = call(product, trunk, "callee")
     called.phone.answers_cancel = False
-    called.phone.respond("180 Ringing")
+    ring(product, called)
     assert product.delete(called.call_id) == 204
     called.phone.respond_to(called.phone.wait_for("CANCEL"), "481 Call/Transaction Does Not Exist")
     called.phone.answer()
@@ -126,7 +126,7 @@ def test_the_caller_may_hang_up_whatever_the_callee_s_network_has_said(
 ) -> None:
     called = call(product, trunk, "callee")
     if progress:
-        called.phone.respond(progress)
+        ring(product, called, progress)
     called.caller.bye("Reason: Q.850;cause=31")
     assert_ended(product, called.call_id, Reason.CALLER_ABANDON)
     if progress:
@@ -171,7 +171,7 @@ def test_a_bye_and_an_invite_that_are_never_answered_end_with_their_transactions
     silent = call(product, trunk, "caller")
     deaf = call(product, trunk, "caller")
     deaf.phone.answers_cancel = False
-    deaf.phone.respond("180 Ringing")
+    ring(product, deaf)
     talk = connect(product, trunk)
     for phone in (talk.caller, talk.callee):
         phone.answers_bye = False

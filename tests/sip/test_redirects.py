@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
-from tests.sip.calls import Called, assert_ended, call, cause
+from tests.sip.calls import Called, assert_ended, call, cause, ring
 from tests.sip.conftest import StartProduct
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.stack_settings import BLACKLISTED, ENTERPRISE_NUMBER, NOT_RECORDED, Overrides
@@ -193,7 +193,7 @@ def test_a_call_that_the_client_ended_is_not_redirected(product: Product, trunk:
     """The 302 crosses our CANCEL."""
     called, target = call(product, trunk, "callee"), fresh_number()
     called.phone.answers_cancel = False
-    called.phone.respond("180 Ringing")
+    ring(product, called)
     assert product.delete(called.call_id) == 204
     called.phone.respond_to(called.phone.wait_for("CANCEL"), "200 OK")
     redirect(called, f"<sip:{target}@127.0.0.1>")

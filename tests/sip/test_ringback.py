@@ -15,7 +15,7 @@ from media.ringback_tones import TONES, RingbackTone
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.conftest import StartProduct
-from tests.sip.heard import FRAME, heard, runs
+from tests.sip.heard import FRAME, SIZE, heard, runs
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import waiting_caller
 from tests.support.audio import RATE, Samples, tone_level, total_level
@@ -88,8 +88,11 @@ def test_the_caller_hears_the_callee_s_country_s_tone_whatever_progress_there_is
     """Frequencies and cadence, as the caller's RTP has them from the first packet to the last."""
     samples = listened[row.callee]
     expected = cycle(zip(row.tone.cadence, cycle("?."), strict=False))
-    position = 0
-    for (letter, seconds), (milliseconds, kind) in zip(runs(heard(samples))[:-1], expected, strict=False):
+    line = heard(samples)
+    silence = len(line) - len(line.lstrip("."))
+    assert silence * FRAME <= EXACT, "nothing was heard at first"
+    position = silence * SIZE
+    for (letter, seconds), (milliseconds, kind) in zip(runs(line.lstrip("."))[:-1], expected, strict=False):
         assert letter == kind, f"at {position / RATE} s"
         assert seconds == pytest.approx(milliseconds / 1000, abs=EXACT)
         end = position + round(seconds * RATE)
@@ -116,6 +119,9 @@ def test_ringback_ends_with_the_answer_and_never_mixes_with_talk(product: Produc
             call.connect(mouth)
             ear.wait_for_more_audio(packets=60)
         line = heard(ear.samples(), r=RINGS, t=1400)
+    quality = product.call(call.call_id).caller_quality
+    assert quality is not None
+    assert quality.packets_discarded <= 10, "what nobody heard while the caller waited counts as bad quality"
     assert re.fullmatch("[r.]{60,}[?.]{0,3}t{50,}[?.]{0,5}", line), line
 
 

@@ -1,7 +1,7 @@
 """Session timers (RFC 4028): who refreshes, how, and what becomes of a session that is not refreshed.
 
-The shortest session that the RFC allows lasts 90 s, so those that take their time live all at once, and their tests
-look at them when they are over.
+The shortest session that the RFC allows lasts 90 s, so those that take their time live all at once, and their
+tests look at them when they are over.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 import pytest
 
 from state.call import DisconnectionReason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import PLAIN, Talk, talking
 from tests.support.sdp import Sdp
 from tests.support.sip_client import SipText
@@ -84,6 +86,12 @@ def test_an_interval_that_is_too_small_for_us_is_refused(product: Product, trunk
         assert product.status(talk.call_id) == "connected"
 
 
+def test_the_scenario_of_an_interval_too_small(sipp: ScenarioTrunk) -> None:
+    with sipp.playing("session-interval-too-small"):
+        call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
+        assert sipp.product.wait_ended(call_id).reason is DisconnectionReason.HANG_UP
+
+
 @pytest.mark.parametrize("overrides", ["off"], indirect=True)
 def test_session_timers_may_be_off(product: Product, trunk: SipTrunk) -> None:
     with talking(product, trunk, NoAudio(), NoAudio()) as talk:
@@ -101,7 +109,7 @@ def test_a_phone_without_the_timer_that_is_required_is_not_talked_to(
     assert caller.invite.header("Require") == "timer"
     caller.answer(headers=WE_REFRESH)
     callee = trunk.ringing_at(numbers[1])
-    callee.answer()
+    callee.respond("200 OK", rtp_port=9)
     callee.wait_for("BYE")
     caller.wait_for("BYE")
     assert product.wait_ended(call_id).reason is DisconnectionReason.CALLEE_FAILURE
@@ -123,6 +131,7 @@ class Sessions:
         self._trunk = trunk
         self._exit = ExitStack()
         self.calls: dict[str, Talk] = {}
+        self.of_the_scenario = ""
 
     def start(self, name: str, *headers: str, sdp: Sdp = PLAIN, answers_refresh: bool = True) -> Phone:
         talk = self._exit.enter_context(
@@ -132,7 +141,12 @@ class Sessions:
         self.calls[name] = talk
         return talk.callee
 
-    def end(self) -> None:
+    def __enter__(self) -> Sessions:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._exit.close()
 
     def seconds_until(self, name: str, message: SipText) -> float:
@@ -143,10 +157,11 @@ class Sessions:
 
 
 @pytest.fixture(scope="module")
-def sessions(product: Product, trunk: SipTrunk) -> Iterator[Sessions]:
+def sessions(product: Product, trunk: SipTrunk, sipp: ScenarioTrunk) -> Iterator[Sessions]:
     """Each played to its end, or until it has outlived the time at which one that is not refreshed ends."""
     running = Sessions(product, trunk)
-    try:
+    with running, sipp.playing("session-timer"):
+        running.of_the_scenario = sipp.product.create(fresh_number("01"), fresh_number("99"))
         refuses = {
             "481": running.start("481", *WE_REFRESH, ALLOW, answers_refresh=False),
             "408": running.start("408", *WE_REFRESH, ALLOW, answers_refresh=False),
@@ -171,8 +186,6 @@ def sessions(product: Product, trunk: SipTrunk) -> Iterator[Sessions]:
         assert theirs.update(None, "Session-Expires: 100;refresher=uac", "Supported: timer").status == 200
         running.calls["unanswered"].callee.wait_for("BYE", HALF + TIMER_F + 15)
         yield running
-    finally:
-        running.end()
 
 
 def ended(sessions: Sessions, name: str) -> DisconnectionReason | None:
@@ -246,3 +259,11 @@ def test_without_a_timer_nothing_is_refreshed(sessions: Sessions) -> None:
         assert not talk.caller.reinvites()
         assert not talk.caller.received("UPDATE")
     assert is_connected(sessions, "no timer")
+
+
+def test_the_scenario(sessions: Sessions, sipp: ScenarioTrunk) -> None:
+    """SIPp has refreshed one leg and been refreshed in the other, or the fixture would have failed."""
+    call = sipp.product.call(sessions.of_the_scenario)
+    assert call.reason is DisconnectionReason.HANG_UP
+    assert call.duration is not None
+    assert call.duration >= HALF - 1

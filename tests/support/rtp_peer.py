@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,7 +71,9 @@ class RtpPeer:
         loss: float = 0.0,
         jitter: float = 0.0,
         seed: int = 1,
+        encoded: Mapping[int, bytes] | None = None,
     ) -> None:
+        """`encoded`: one second of audio in further codecs of 8000 octets a second, by payload type."""
         self._rtp, self._rtcp = _bind_pair(host)
         self.host = host
         self.port: int = self._rtp.getsockname()[1]
@@ -88,6 +90,7 @@ class RtpPeer:
         self._audio = (
             {kind: encode(second) for kind, encode in _ENCODERS.items()} if second is not None else {}
         )
+        self._audio.update(encoded or {})
         self._random = random.Random(seed)  # noqa: S311 - a test that fails must fail again
         self._paused = False
         self._talkspurt = True

@@ -84,7 +84,7 @@ class SipText:
 
 @dataclass
 class SipDialog:
-    """Dials `number` at `port` of this machine. Waiting is bounded by `timeout` seconds everywhere."""
+    """Dials `number` at `port` of `host`. Waiting is bounded by `timeout` seconds everywhere."""
 
     number: str
     port: int
@@ -94,6 +94,7 @@ class SipDialog:
     uri_parameters: str = ""
     sdp: Sdp | None = None
     """What it offers; none: PCMU at `rtp_port`, and digits unless `offer_digits` is false."""
+    host: str = HOST
     sent: list[SipText] = field(default_factory=list)
     received: list[SipText] = field(default_factory=list)
 
@@ -103,7 +104,7 @@ class SipDialog:
         self._local = self._socket.getsockname()[1]
         self.call_id = uuid4().hex
         self._from = f"<sip:test@{HOST}:{self._local}>;tag={uuid4().hex[:8]}"
-        self._uri = f"sip:{self.number}@{HOST}:{self.port}{self.uri_parameters}"
+        self._uri = f"sip:{self.number}@{self.host}:{self.port}{self.uri_parameters}"
         self._to = f"<{self._uri}>"
         self._branch = self._new_branch()
         self._cseq = 1
@@ -171,7 +172,7 @@ class SipDialog:
 
     def send(self, text: str) -> None:
         self.sent.append(SipText(text))
-        self._socket.sendto(text.encode(), (HOST, self.port))
+        self._socket.sendto(text.encode(), (self.host, self.port))
 
     def receive(self, timeout: float | None = None) -> SipText | None:
         """The next message; None if there is none for `timeout` seconds."""

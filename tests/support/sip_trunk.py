@@ -421,18 +421,17 @@ def _same_transaction(response: SipText, request: SipText) -> bool:
 
 
 class SipTrunk:
-    """Takes the engine's INVITEs on a free port of 127.0.0.1."""
+    """Takes the engine's INVITEs on a free port of 127.0.0.1.
 
-    repeats_progress = False
-    """Phones repeat their 18x twice a second: for a path on which one may be lost."""
+    `repeats_progress`: phones repeat their 18x twice a second, for a path on which one may be lost.
+    """
 
-    def __init__(self, *, repeats_progress: bool | None = None) -> None:
+    def __init__(self, *, repeats_progress: bool = False) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((HOST, 0))
         self.socket.settimeout(0.05)
         self.port: int = self.socket.getsockname()[1]
-        if repeats_progress is not None:
-            self.repeats_progress = repeats_progress
+        self.repeats_progress = repeats_progress
         self.phones: list[Phone] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._receive, name=f"trunk-{self.port}")

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from state.keys import Keys
 from state.sip_trace import SipMessage, SipTrace
 from tests.support import evidence
 from tests.support.calls_client import CallsClient
+from tests.support.lossy_path import ENGINE_HOST, LossyPath
 from tests.support.stack_settings import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -45,12 +46,10 @@ START_WITHIN = 30.0
 class Process:
     """One of the product's processes; may be killed and started again."""
 
-    def __init__(self, name: str, module: str, *, config: Path, log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], *, config: Path, log: Path) -> None:
         self.name = name
         self.log = log
-        self._spec = ChildSpec(
-            name, (sys.executable, "-m", module), environment={CONFIG_VARIABLE: str(config)}, output=log
-        )
+        self._spec = ChildSpec(name, tuple(command), environment={CONFIG_VARIABLE: str(config)}, output=log)
         self._child: Child | None = None
 
     def start(self) -> None:
@@ -112,7 +111,9 @@ class Stack:
         trunk_port: int,
         trunk_host: str = HOST,
         overrides: Overrides | None = None,
+        path: LossyPath | None = None,
     ) -> None:
+        """`path`: between the engine and everything else; made by a thread that is among the phones."""
         self._redis = EmbeddedRedis(directory / "redis")
         self.redis_url = self._redis.url
         self.api_port = free_tcp()
@@ -124,12 +125,13 @@ class Stack:
             api_port=self.api_port,
             trunk_host=trunk_host,
             trunk_port=trunk_port,
-            overrides=overrides or {},
+            overrides=_beyond(path, overrides or {}),
         )
         self.settings: Settings = load_settings(self.config)
-        self.engine = self._process(directory, "engine", "engine")
-        self.api = self._process(directory, "api", "api")
-        self.notifier = self._process(directory, "notifier", "api.notifier")
+        engine = _module("engine")
+        self.engine = self._process(directory, "engine", path.at_engine(engine) if path else engine)
+        self.api = self._process(directory, "api", _module("api"))
+        self.notifier = self._process(directory, "notifier", _module("api.notifier"))
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -227,5 +229,16 @@ class Stack:
             engine_lost_after=self.settings.engine.lost_after,
         )
 
-    def _process(self, directory: Path, name: str, module: str) -> Process:
-        return Process(name, module, config=self.config, log=directory / f"{name}.log")
+    def _process(self, directory: Path, name: str, command: Sequence[str]) -> Process:
+        return Process(name, command, config=self.config, log=directory / f"{name}.log")
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name)
+
+
+def _beyond(path: LossyPath | None, overrides: Overrides) -> Overrides:
+    """The engine's address is the one that it has at its end of the path."""
+    if path is None:
+        return overrides
+    return {**overrides, "sip": {"bind_address": ENGINE_HOST, **overrides.get("sip", {})}}
