@@ -158,7 +158,9 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             return
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self._listener.on_leg_event(LegAnswered(self._leg))
+            # PJSIP acknowledges an answer without usable audio, too, and then ends the dialog.
+            if _has_audio(info):
+                self._listener.on_leg_event(LegAnswered(self._leg))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             last = _message(prm.e)
             if info.lastStatusCode in REDIRECTIONS:
@@ -273,6 +275,11 @@ def _audio_only() -> pj.CallOpParam:
     prm.opt.videoCount = 0
     prm.opt.textCount = 0
     return prm
+
+
+def _has_audio(info: pj.CallInfo) -> bool:
+    unusable = (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
+    return any(m.type == pj.PJMEDIA_TYPE_AUDIO and m.status not in unusable for m in info.media)
 
 
 def _header(name: str, value: str) -> pj.SipHeader:

@@ -59,6 +59,10 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
             del self._ended[oldest]
             self._legs.pop(oldest, None)
 
+    def close(self) -> None:
+        """Trace no more: PJSIP still speaks while it shuts down, when nobody takes its messages."""
+        self._publish = None
+
     def write(self, entry: pj.LogEntry) -> None:
         text = _readable(entry.msg)
         if self._publish is not None and entry.level == MESSAGE_LEVEL and (found := _MESSAGE.search(text)):

@@ -109,6 +109,7 @@ class Worker:
         self._run_until_idle(self._grace)
         self._b2bua.end_all()
         self._run_until_idle(CLOSING_TIME)
+        self._b2bua.trace.close()
         self._link.stop(CLOSING_TIME)
         self._b2bua.close()
         self._recordings.close()

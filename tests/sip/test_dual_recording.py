@@ -19,6 +19,7 @@ from tests.sip.heard import heard, runs, stations
 from tests.sip.prompt_files import LENGTH, Prompt, announcements
 from tests.support.audio import RATE, Samples
 from tests.support.calls_client import CallsClient
+from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sdp import Direction, Sdp
 from tests.support.sip_trunk import SipTrunk
@@ -125,12 +126,14 @@ def test_the_caller_is_on_the_left_and_the_callee_on_the_right(recorded: Recorde
     assert not {"*", "m"} & {*left, *right}
 
 
-def test_both_sides_keep_the_same_time(recorded: Recorded) -> None:
+def test_both_sides_keep_the_same_time(recorded: Recorded, path: LossyPath | None) -> None:
     """To the sample, as the prompt shows; both parties' pause differs by no more than their packets did."""
     left, right = (recorded.dual.channel(side) for side in (0, 1))
     prompt = round(LENGTH * RATE)
     # A change of rate rounds with noise of its own.
     assert np.abs(left[:prompt].astype(np.int32) - right[:prompt]).max() <= 4
+    if path is not None:
+        return  # the path delays the parties' packets by more, and each its own way
     for ours, theirs in zip(sounds(left)[0], sounds(right)[0], strict=True):
         assert ours == pytest.approx(theirs, abs=ALIGNED)
     assert sounds(left)[1][0] == pytest.approx(sounds(right)[1][0], abs=ALIGNED)

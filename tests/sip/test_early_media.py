@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.sip.conftest import StartProduct
 from tests.sip.heard import assert_never_two_and_never_silent, heard, longest, stations
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, Waiting, waiting_caller
+from tests.support.lossy_path import LossyPath
 from tests.support.rtp import write_packet
 from tests.support.rtp_peer import PCMA, RtpPeer
 from tests.support.sdp import PCMA as PCMA_FORMAT
@@ -76,11 +78,12 @@ def test_early_media_and_ringback_take_turns_until_the_callee_answers_somewhere_
         ear.wait_for_more_audio(packets=SECOND)
         network.pause()
         mouth.codec = PCMA
+        answered = monotonic()
         call.connect(mouth, sdp=Sdp(mouth.port, (PCMA_FORMAT,)))
         ear.wait_for_more_audio(packets=SECOND)
         text = line(call)
         spoken = heard(mouth.samples(), **TONES)
-        before = heard(network.samples(), **TONES)
+        before = heard(network.samples(until=answered), **TONES)
     assert stations(text) == "reret"
     assert_never_two_and_never_silent(text)
     assert stations(spoken) == "c"
@@ -100,7 +103,7 @@ def test_an_answer_with_the_description_of_the_183_interrupts_nothing(
         network.wait_for_more_audio(packets=SECOND)
         text = line(call)
         spoken = heard(network.samples(since=since), **TONES)
-    assert stations(text) == "re"
+    assert stations(text).removeprefix("r") == "e"
     assert longest(".", text[text.index("e") :]) <= 0.06
     assert stations(spoken) == "c"
 
@@ -200,17 +203,19 @@ def test_a_trunk_whose_early_media_is_ignored_leaves_the_caller_with_ringback(
     assert_never_two_and_never_silent(text)
     quality = ignoring.call(call.call_id).callee_quality
     assert quality is not None
-    assert quality.packets_discarded <= 10, "what was ignored counts as bad quality"
+    assert quality.packets_discarded <= 30, "what was ignored counts as bad quality"
 
 
-def test_sipp_plays_early_media_that_comes_and_goes(sipp: ScenarioTrunk) -> None:
+def test_sipp_plays_early_media_that_comes_and_goes(sipp: ScenarioTrunk, path: LossyPath | None) -> None:
     product = sipp.product
     with sipp.playing("early-media", tones=[620], echo=False):
         call_id = product.create(fresh_number("01"), fresh_number())
         product.wait_status(call_id, "connected")
         assert product.delete(call_id) == 204
+    assert product.event_states(call_id)[-2:] == ["connected", "disconnected"]
+    if path is not None:
+        return  # SIPp does not repeat a 183 that was lost
     progress = [message.start_line for message in product.sip_messages(call_id) if message.leg == "callee"]
     assert progress[1:4] == ["SIP/2.0 183 Session Progress", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]
     log = product.engine.log.read_text()
     assert re.findall(r"early media .*flows=(\w+)", log) == ["True", "False", "True"]
-    assert product.event_states(call_id)[-2:] == ["connected", "disconnected"]

@@ -13,6 +13,7 @@ from tests.sip.calls import assert_ended, call
 from tests.sip.heard import heard, stations
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, waiting_caller
+from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sdp import Sdp
 from tests.support.sip_trunk import SipTrunk
@@ -96,7 +97,7 @@ def test_reliable_responses_of_two_forks_are_acknowledged_each_in_its_dialog(
 
 
 def test_a_fork_that_answers_after_another_is_hung_up_and_disturbs_nothing(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, forks: dict[str, RtpPeer]
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, forks: dict[str, RtpPeer]
 ) -> None:
     """RFC 3261, section 13.2.2.4; its RTP reaches the port of the call all the same."""
     with waiting_caller(product, trunk, ear) as waiting:
@@ -109,7 +110,9 @@ def test_a_fork_that_answers_after_another_is_hung_up_and_disturbs_nothing(
         late = forks[SECOND_FORK]
         late.remote = callee.offer.address
         late.resume()
-        callee.acknowledged(callee.respond("200 OK", rtp_port=late.port, tag=SECOND_FORK))
+        answer = callee.respond("200 OK", rtp_port=late.port, tag=SECOND_FORK)
+        if path is None:  # an ACK that is lost is not repeated; the BYE is, and ends the phone's call
+            callee.acknowledged(answer)
         assert callee.wait_for("BYE").tag("To") == SECOND_FORK
         ear.wait_for_more_audio(packets=SECOND)
         assert product.status(waiting.call_id) == "connected"
@@ -118,7 +121,7 @@ def test_a_fork_that_answers_after_another_is_hung_up_and_disturbs_nothing(
 
 
 def test_forks_that_answer_although_the_call_was_given_up_are_all_hung_up(
-    product: Product, trunk: SipTrunk
+    product: Product, trunk: SipTrunk, path: LossyPath | None
 ) -> None:
     called = call(product, trunk, "callee")
     phone = called.phone
@@ -128,19 +131,22 @@ def test_forks_that_answer_although_the_call_was_given_up_are_all_hung_up(
     assert product.delete(called.call_id) == 204
     phone.respond_to(phone.wait_for("CANCEL"), "200 OK")
     for count, tag in enumerate((FIRST, SECOND_FORK), start=1):
-        phone.acknowledged(phone.respond("200 OK", rtp_port=9, tag=tag))
+        answer = phone.respond("200 OK", rtp_port=9, tag=tag)
+        if path is None:
+            phone.acknowledged(answer)
         assert phone.wait_for("BYE", count=count).tag("To") == tag
     assert_ended(product, called.call_id, Reason.HANG_UP)
 
 
-def test_sipp_plays_two_forks_that_both_ring_and_answer(sipp: ScenarioTrunk) -> None:
+def test_sipp_plays_two_forks_that_both_ring_and_answer(sipp: ScenarioTrunk, path: LossyPath | None) -> None:
     product = sipp.product
     with sipp.playing("forked-invite", tones=[620], echo=False):
         call_id = product.create(fresh_number("01"), fresh_number())
         product.wait_status(call_id, "connected")
-        wait_until(lambda: byes_to_forks(product, call_id) == ["b"], what="the BYE to the second fork")
+        wait_until(lambda: "b" in byes_to_forks(product, call_id), what="the BYE to the second fork")
         assert product.delete(call_id) == 204
-    assert byes_to_forks(product, call_id) == ["b", "a"]
+    if path is None:
+        assert byes_to_forks(product, call_id) == ["b", "a"]
     assert product.event_states(call_id)[-2:] == ["connected", "disconnected"]
 
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from state.call import DisconnectionReason
+from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import PLAIN, Talk, talking
 from tests.support.audio import has_tone
 from tests.support.rtp_peer import RtpPeer
@@ -120,3 +123,9 @@ def test_a_call_may_end_while_an_offer_waits(product: Product, talk: Talk) -> No
     talk.end()
     product.wait_idle()
     assert len(talk.callee.reinvites()) == 1
+
+
+def test_the_scenario(sipp: ScenarioTrunk) -> None:
+    with sipp.playing("glare"):
+        call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
+        assert sipp.product.wait_ended(call_id, timeout=20).reason is DisconnectionReason.HANG_UP

@@ -57,7 +57,7 @@ def test_a_redirection_is_a_new_invite_that_names_nobody_but_the_enterprise(
     end(product, called, phone)
     traced = [m for m in product.sip_messages(called.call_id) if m.leg == leg]
     invites = [m.text for m in traced if m.direction == "sent" and m.start_line.startswith("INVITE")]
-    assert [text.split()[1] for text in invites] == [
+    assert [text.split()[1] for text in dict.fromkeys(invites)] == [
         f"sip:{number}@127.0.0.1:{trunk.port}" for number in (called.phone.number, target)
     ]
     assert called.phone.invite.header("Call-ID") != phone.invite.header("Call-ID")

@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from state.call import DisconnectionReason
+from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import PLAIN, talking
 from tests.support.audio import has_tone
 from tests.support.rtp_peer import PCMA as PCMA_TYPE
@@ -140,3 +143,13 @@ def test_a_phone_that_answers_with_two_codecs_is_offered_one(
         assert_heard(callee, CALLER_TONE)
         assert_heard(caller, CALLEE_TONE)
         assert len(talk.callee.reinvites()) == 1
+
+
+@pytest.mark.parametrize("scenario", ["reinvite-moves-media", "reinvite-without-offer", "reinvite-refused"])
+def test_the_scenario(sipp: ScenarioTrunk, scenario: str) -> None:
+    with sipp.playing(scenario):
+        call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
+        call = sipp.product.wait_ended(call_id)
+    assert call.reason is DisconnectionReason.HANG_UP
+    assert call.callee_quality is not None
+    assert call.callee_quality.codec == ("PCMA" if scenario == "reinvite-moves-media" else "PCMU")

@@ -45,17 +45,35 @@ class Challenge:
             return False
         if given.get("algorithm", "MD5").upper() != self.algorithm or given.get("qop") != self.qop:
             return False
-        between = [self.nonce]
-        if self.qop:
-            between += [given["nc"], given["cnonce"], self.qop]
-        secret = self._hash(f"{username}:{self.realm}:{password}")
-        asked = self._hash(f"{method}:{uri}")
-        return given.get("response") == self._hash(":".join([secret, *between, asked]))
-
-    def _hash(self, text: str) -> str:
-        return _HASHES[self.algorithm](text.encode()).hexdigest()
+        return given.get("response") == response_of(given, password, method)
 
 
 def credentials(value: str) -> dict[str, str]:
-    """The parameters of an Authorization header."""
+    """The parameters of an Authorization header, or of the challenge it answers."""
     return {name: quoted or plain for name, quoted, plain in _PARAMETER.findall(value)}
+
+
+def response_of(given: dict[str, str], password: str, method: str) -> str:
+    """What the `response` of credentials must be if whoever sent them knows the password."""
+    algorithm = _HASHES[given.get("algorithm", "MD5").upper()]
+
+    def digest(*parts: str) -> str:
+        return algorithm(":".join(parts).encode()).hexdigest()
+
+    between = [given["nonce"]]
+    if "qop" in given:
+        between += [given["nc"], given["cnonce"], given["qop"]]
+    secret = digest(given["username"], given["realm"], password)
+    return digest(secret, *between, digest(method, given["uri"]))
+
+
+def authorization(challenge: str, username: str, password: str, method: str, uri: str) -> str:
+    """The Authorization that answers a WWW-Authenticate."""
+    asked = credentials(challenge)
+    given = {"username": username, "realm": asked["realm"], "nonce": asked["nonce"], "uri": uri}
+    given["algorithm"] = asked.get("algorithm", "MD5")
+    if "qop" in asked:
+        given |= {"qop": "auth", "nc": "00000001", "cnonce": uuid4().hex}
+    given["response"] = response_of(given, password, method)
+    bare = {"algorithm", "qop", "nc"}
+    return "Digest " + ", ".join(f"{k}={v}" if k in bare else f'{k}="{v}"' for k, v in given.items())

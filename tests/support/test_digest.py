@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.digest import authorization, parameters, response_of
+from tests.support.digest import authorization, credentials, response_of
 
-# RFC 7616, section 3.9.1 (the same computation as SIP's).
+# RFC 7616, section 3.9.1 (the computation is also SIP's).
 MUFASA = (
     'Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm={algorithm}, '
     'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, '
@@ -22,15 +22,20 @@ MUFASA = (
     ],
 )
 def test_the_examples_of_rfc_7616(algorithm: str, response: str) -> None:
-    value = MUFASA.format(algorithm=algorithm)
-    assert response_of(value, password="Circle of Life", method="GET") == response
+    given = credentials(MUFASA.format(algorithm=algorithm))
+    assert response_of(given, "Circle of Life", "GET") == response
 
 
-def test_an_answer_to_an_old_challenge_has_no_qop() -> None:
-    # RFC 2069's successor without qop: RFC 2617, section 3.2.2.1.
-    value = authorization(
-        'Digest realm="lab", nonce="1"', username="u", password="p", method="INVITE", uri="sip:x"
+def test_a_challenge_without_qop_is_answered_as_rfc_2069_says() -> None:
+    given = credentials(authorization('Digest realm="lab", nonce="1"', "user", "pass", "INVITE", "sip:x"))
+    assert "qop" not in given
+    # MD5 of MD5(user:lab:pass), 1, MD5(INVITE:sip:x).
+    assert given["response"] == "569ec1f5df102222d885fd02ce86d62a"
+
+
+def test_an_answer_tells_which_password_was_known() -> None:
+    given = credentials(
+        authorization('Digest realm="lab", nonce="1", qop="auth"', "user", "pass", "INVITE", "sip:x")
     )
-    assert "qop" not in parameters(value)
-    assert parameters(value)["response"] == response_of(value, password="p", method="INVITE")
-    assert parameters(value)["response"] != response_of(value, password="q", method="INVITE")
+    assert given["response"] == response_of(given, "pass", "INVITE")
+    assert given["response"] != response_of(given, "past", "INVITE")

@@ -1,0 +1,93 @@
+"""How much audio is in a packet: what each side asks for with a=ptime (RFC 8866, section 6.4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.end_to_end.numbers import fresh_number
+from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
+from tests.sip.talk import talking
+from tests.support.audio import has_tone, longest_silence
+from tests.support.rtp_peer import PCMA, PCMU, RtpPeer
+from tests.support.sdp import PCMU as PCMU_FORMAT
+from tests.support.sdp import Sdp, telephone_event
+from tests.support.sip_trunk import SipTrunk
+from tests.support.stack_settings import Overrides
+from tests.support.waiting import wait_until
+
+OCTETS_PER_MS = 8
+
+
+@pytest.fixture(scope="module")
+def overrides(request: pytest.FixtureRequest) -> Overrides:
+    """A test may choose `trunk.ptime`."""
+    ptime = {"trunk": {"ptime": request.param}} if hasattr(request, "param") else {}
+    return {**ptime, "quality": {"interval": 0.2}}
+
+
+def sizes(peer: RtpPeer) -> set[int]:
+    """Milliseconds in each audio packet that came."""
+    return {len(p.payload) // OCTETS_PER_MS for p in peer.packets() if p.payload_type in (PCMU, PCMA)}
+
+
+def answer(ptime: int | None) -> Sdp:
+    return Sdp(0, (PCMU_FORMAT, telephone_event()), ptime=ptime)
+
+
+@pytest.mark.parametrize(("caller_ptime", "callee_ptime"), [(10, 40), (20, 30), (30, 20), (40, 10)])
+def test_each_party_gets_what_it_asks_for(
+    product: Product, trunk: SipTrunk, caller_ptime: int, callee_ptime: int
+) -> None:
+    """And may send as it likes: the lengths of the two directions have nothing to do with each other."""
+    with (
+        RtpPeer(440, ptime=callee_ptime) as caller,
+        RtpPeer(1000, ptime=caller_ptime) as callee,
+        talking(
+            product, trunk, caller, callee, caller_sdp=answer(caller_ptime), callee_sdp=answer(callee_ptime)
+        ) as talk,
+    ):
+        caller.send_digits(
+            "42", payload_type=talk.caller.offer.payload_type("telephone-event"), duration=120, interval=240
+        )
+        assert [digit.duration for digit in callee.wait_for_digits("42")] == [120, 120]
+        for peer, tone, ptime in ((caller, 1000, caller_ptime), (callee, 440, callee_ptime)):
+            since = peer.wait_for_more_audio(packets=1000 // ptime)
+            samples = peer.samples(since=since)
+            assert has_tone(samples, tone)
+            assert longest_silence(samples) < 0.06
+            assert sizes(peer) == {ptime}
+            assert peer.missing_sequences() == 0
+
+
+@pytest.mark.parametrize("overrides", [10, 20, 30, 40], indirect=True)
+def test_we_ask_for_what_is_configured_and_send_it_to_who_asks_for_nothing(
+    product: Product, trunk: SipTrunk, overrides: Overrides
+) -> None:
+    ptime = overrides["trunk"]["ptime"]
+    with (
+        RtpPeer(440) as caller,
+        RtpPeer(1000) as callee,
+        talking(product, trunk, caller, callee, caller_sdp=answer(None), callee_sdp=answer(None)) as talk,
+    ):
+        assert talk.caller.offer.ptime == talk.callee.offer.ptime == ptime
+        callee.wait_for_audio(packets=20)
+        caller.wait_for_audio(packets=20)
+        assert sizes(callee) == sizes(caller) == {ptime}
+        assert talk.caller.reinvite(Sdp(caller.port, ptime=10)).sdp.ptime == ptime
+
+
+def test_the_scenario(sipp: ScenarioTrunk) -> None:
+    """What leaves in a second says how long the packets are; SIPp sends it back."""
+    with sipp.playing("packet-length"):
+        call_id = sipp.product.create(fresh_number("10"), fresh_number("40"))
+        sipp.product.wait_status(call_id, "connected")
+
+        def received() -> list[int]:
+            call = sipp.product.call(call_id)
+            return [q.packets_received if q else 0 for q in (call.caller_quality, call.callee_quality)]
+
+        wait_until(lambda: min(received()) >= 25)
+        assert sipp.product.delete(call_id) == 204
+    caller, callee = received()
+    assert caller / callee == pytest.approx(4, rel=0.25)

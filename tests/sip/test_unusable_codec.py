@@ -1,0 +1,62 @@
+"""An answer without any codec of ours: the leg is acknowledged and ended, and the call says which it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from state.call import CallState
+from state.call import DisconnectionReason as Reason
+from tests.end_to_end.numbers import fresh_number
+from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
+from tests.support.sdp import PCMU, Format, Sdp, telephone_event
+from tests.support.sip_trunk import Phone, SipTrunk
+from tests.support.stack_settings import Overrides
+
+ILBC = Format(110, "iLBC")
+ANSWERS = {
+    "a codec that was not offered": Sdp(9, (ILBC,)),
+    "digits but no audio": Sdp(9, (telephone_event(),)),
+    "no stream": Sdp(0, (PCMU,)),
+    "nothing": None,
+}
+
+
+@pytest.fixture(scope="module")
+def overrides() -> Overrides:
+    return {"call": {"media_timeout": 0}}
+
+
+def assert_acknowledged_and_ended(phone: Phone, answer: Sdp | None) -> None:
+    """RFC 3261, section 13.2.2.4: every 2xx gets its ACK; what is in it may still be no use."""
+    phone.acknowledged(phone.respond("200 OK", sdp=answer))
+    phone.wait_for("BYE")
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
+def test_of_the_caller(product: Product, trunk: SipTrunk, answer: Sdp | None) -> None:
+    numbers = fresh_number(), fresh_number()
+    call_id = product.create(*numbers)
+    assert_acknowledged_and_ended(trunk.ringing_at(numbers[0]), answer)
+    call = product.wait_ended(call_id)
+    assert (call.state, call.reason, call.duration) == (CallState.DISCONNECTED, Reason.CALLER_FAILURE, 0)
+    assert not trunk.find(numbers[1])
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
+def test_of_the_callee(product: Product, trunk: SipTrunk, answer: Sdp | None) -> None:
+    numbers = fresh_number(), fresh_number()
+    call_id = product.create(*numbers, recording=True)
+    caller = trunk.ringing_at(numbers[0])
+    caller.answer()
+    assert_acknowledged_and_ended(trunk.ringing_at(numbers[1]), answer)
+    call = product.wait_ended(call_id)
+    assert (call.state, call.reason, call.duration) == (CallState.DISCONNECTED, Reason.CALLEE_FAILURE, 0)
+    # "Service or option not implemented", "incompatible destination": RFC 3398, section 8.2.6.1.
+    assert caller.wait_for("BYE").header("Reason") in ("Q.850;cause=79", "Q.850;cause=88")
+
+
+def test_the_scenario(sipp: ScenarioTrunk) -> None:
+    with sipp.playing("unusable-codec"):
+        call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
+        assert sipp.product.wait_ended(call_id).reason is Reason.CALLEE_FAILURE
