@@ -12,7 +12,7 @@ import pjsua2 as pj
 from config import TrunkSettings
 from engine.digits import Press, read_info
 from engine.signals import Leg, LegAnswered, LegEnded, LegProgress
-from engine.sip_messages import contact_uris, q850_cause, with_ptime
+from engine.sip_messages import contact_uris, offers_codec, q850_cause, with_ptime
 from engine.stream_reading import StreamReading
 
 LegEvent = LegProgress | LegAnswered | LegEnded
@@ -57,11 +57,10 @@ class LegAudio:
 class PartyCall(pj.Call):  # type: ignore[misc]
     def __init__(self, account: pj.Account, leg: Leg, listener: LegListener, trunk: TrunkSettings) -> None:
         super().__init__(account)
-        self._ptime = trunk.ptime
+        self._trunk = trunk
         self._leg = leg
         self._listener: LegListener | None = listener
         self._hanging_up = False
-        self._digits_by = trunk.digits
         self._digits_left: deque[Press] = deque()
         self._info_pending = False
         """A SIP INFO of ours is not answered yet: the next waits, or it might overtake this one."""
@@ -169,7 +168,12 @@ class PartyCall(pj.Call):  # type: ignore[misc]
 
     def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:
         """Say which packet length we want: PJSIP leaves a=ptime (RFC 8866, section 6.4) out."""
-        prm.sdp.wholeSdp = with_ptime(prm.sdp.wholeSdp, self._ptime)
+        prm.sdp.wholeSdp = with_ptime(prm.sdp.wholeSdp, self._trunk.ptime)
+
+    def onCallRxOffer(self, prm: pj.OnCallRxOfferParam) -> None:
+        """Without a codec of ours it is refused (RFC 3261, section 14.2), and the audio goes on as it was."""
+        if not offers_codec(prm.offer.wholeSdp, self._trunk.codecs):
+            prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
 
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
         if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
@@ -236,8 +240,8 @@ class PartyCall(pj.Call):  # type: ignore[misc]
     # ---
 
     def _sends_info(self) -> bool:
-        if self._digits_by != "auto" or self._stream is None:
-            return self._digits_by == "info"
+        if self._trunk.digits != "auto" or self._stream is None:
+            return self._trunk.digits == "info"
         return bool(self.getStreamInfo(self._stream).audTxEventPt < 0)
 
     def _read_stream(self) -> StreamReading | None:

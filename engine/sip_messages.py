@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 _CALL_ID = re.compile(r"^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+STATIC_PAYLOAD_TYPES = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "18": "G729"}
+"""Those that need no a=rtpmap (RFC 3551, section 6)."""
+_AUDIO_FORMATS = re.compile(r"^m=audio \S+ \S+ (.*)", re.MULTILINE)
+_RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)", re.MULTILINE)
 _AUDIO_HEAD = re.compile(r"^m=audio .*\n(?:[icbk]=.*\n)*", re.MULTILINE)
 """The stream's lines before its attributes (RFC 8866, section 9)."""
 _REASON = re.compile(r"^Reason[ \t]*:[ \t]*(.+?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -34,6 +39,16 @@ def with_ptime(sdp: str, ptime: int) -> str:
     if "\na=ptime:" in sdp:
         return sdp
     return _AUDIO_HEAD.sub(rf"\g<0>a=ptime:{ptime}\r\n", sdp, count=1)
+
+
+def offers_codec(sdp: str, codecs: Collection[str]) -> bool:
+    """Whether the audio stream of `sdp` has one of `codecs`, by their encoding names (RFC 4855)."""
+    stream = _AUDIO_FORMATS.search(sdp)
+    if stream is None:
+        return False
+    known = {name.lower() for name in codecs}
+    names = STATIC_PAYLOAD_TYPES | dict(_RTPMAP.findall(sdp))
+    return any(names.get(kind, "").lower() in known for kind in stream[1].split())
 
 
 def q850_cause(message: str) -> int | None:

@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "lossy_too: of tests/sip, run over the lossy path as well")
+    config.addinivalue_line("markers", "paths(*names): run this test of tests/sip over each: direct, lossy")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.sip_messages import contact_uris, q850_cause, sip_call_id, with_ptime
+from engine.sip_messages import contact_uris, offers_codec, q850_cause, sip_call_id, with_ptime
 
 
 def message(*headers: str, body: str = "") -> str:
@@ -73,3 +73,27 @@ def test_a_description_says_which_packet_length_we_want() -> None:
     own = f"{session}{audio}a=ptime:10\r\n"
     assert with_ptime(own, 30) == own
     assert with_ptime(f"{session}{video}", 30) == f"{session}{video}"
+
+
+@pytest.mark.parametrize(
+    ("formats", "rtpmaps", "usable"),
+    [
+        ("0", (), True),
+        ("18 101", ("101 telephone-event/8000",), False),
+        ("110 8", ("110 iLBC/8000",), True),
+        ("110", ("110 iLBC/8000",), False),
+        ("101", ("101 telephone-event/8000",), False),
+        ("97", ("97 OPUS/48000/2",), True),
+        ("97", ("96 opus/48000/2",), False),
+        ("0", ("0 PCMU/8000",), True),
+    ],
+)
+def test_an_offer_is_of_use_if_it_has_one_of_our_codecs(
+    formats: str, rtpmaps: tuple[str, ...], usable: bool
+) -> None:
+    lines = ["v=0", "s=-", f"m=audio 4000 RTP/AVP {formats}", *(f"a=rtpmap:{r}" for r in rtpmaps), ""]
+    assert offers_codec("\r\n".join(lines), ("PCMU", "PCMA", "opus")) is usable
+
+
+def test_an_offer_without_audio_is_of_no_use() -> None:
+    assert not offers_codec("v=0\r\ns=-\r\nm=video 4000 RTP/AVP 0\r\n", ("PCMU",))

@@ -3,8 +3,8 @@
 A module says what it sets by a fixture `overrides` of its own. Every call of a module must have ended, once,
 when its tests are over, and nothing of them may be left in the engine.
 
-With `--lossy` everything here runs over a path between phones and engine that loses and delays SIP and RTP;
-without it, only the tests marked `lossy_too`, and those without the path, too.
+With `--lossy` everything here runs over a path between phones and engine that loses and delays SIP and RTP.
+A few tests always do: those marked `paths("lossy")`, or `paths("direct", "lossy")` to run twice.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ StartProduct = Callable[[Overrides], Product]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = metafunc.definition.get_closest_marker("paths")
     if metafunc.config.getoption("lossy"):
-        paths = ["lossy"]
-    elif metafunc.definition.get_closest_marker("lossy_too"):
-        paths = ["direct", "lossy"]
-    else:
-        return
-    metafunc.parametrize("path", paths, indirect=True, scope="module")
+        metafunc.parametrize("path", ["lossy"], indirect=True, scope="module")
+    elif marked is not None:
+        metafunc.parametrize("path", marked.args, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,6 +45,13 @@ def path(request: pytest.FixtureRequest) -> Iterator[LossyPath | None]:
             pytest.skip(str(error))
         stack.enter_context(lossy.among_phones())
         yield lossy
+
+
+@pytest.fixture
+def nothing_lost(path: LossyPath | None) -> None:
+    """For tests that count packets, or that lose and delay them themselves: not over the lossy path."""
+    if path is not None:
+        pytest.skip("needs a path that loses and delays nothing")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from tests.end_to_end.product import Product
 from tests.sip.calls import assert_ended, cause
 from tests.sip.heard import heard, longest, stations
 from tests.sip.prompt_files import LENGTH, Prompt, announcements
+from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK
 from tests.support.audio import Samples, tone_level
 from tests.support.calls_client import CallsClient
@@ -305,6 +306,17 @@ def end(placed: Stage, by: str) -> None:
         assert placed.product.delete(placed.call_id) == 204
     else:
         placed.caller.bye()
+
+
+def test_sipp_plays_a_callee_who_is_busy_between_two_prompts(sipp: ScenarioTrunk) -> None:
+    product = sipp.product
+    with sipp.playing("failure-with-cause"):
+        call_id = product.create(fresh_number("01"), fresh_number("99"))
+        assert_ended(product, call_id, Reason.CALLEE_BUSY)
+    at = {(m.leg, m.start_line.split(" sip:")[0]): m.at for m in reversed(product.sip_messages(call_id))}
+    whisper = at["callee", "INVITE"] - at["caller", "SIP/2.0 200 OK"]
+    explanation = at["caller", "BYE"] - at["callee", "SIP/2.0 503 Service Unavailable"]
+    assert min(whisper, explanation).total_seconds() >= LENGTH - EXACT
 
 
 # --- at the start

@@ -171,7 +171,6 @@ def test_comfort_noise_disturbs_nobody(product: Product, trunk: SipTrunk) -> Non
         callee.wait_for_more_audio(packets=10)
         since = callee.wait_for_more_audio(packets=20)
         assert has_tone(callee.samples(since=since), TONE)
-        assert callee.missing_sequences() == 0
         assert product.status(talk.call_id) == "connected"
 
 

@@ -61,7 +61,7 @@ def progress(call: Waiting, network: RtpPeer, status: str = "183 Session Progres
 
 
 def test_early_media_and_ringback_take_turns_until_the_callee_answers_somewhere_else(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
 ) -> None:
     with waiting_caller(product, trunk, ear) as call:
         ear.wait_for_more_audio(packets=SECOND)
@@ -85,7 +85,7 @@ def test_early_media_and_ringback_take_turns_until_the_callee_answers_somewhere_
         spoken = heard(mouth.samples(), **TONES)
         before = heard(network.samples(until=answered), **TONES)
     assert stations(text) == "reret"
-    assert_never_two_and_never_silent(text)
+    assert_never_two_and_never_silent(text, path)
     assert stations(spoken) == "c"
     assert set(before) <= {"."}, "the caller was heard before the callee had answered"
 
@@ -110,7 +110,7 @@ def test_an_answer_with_the_description_of_the_183_interrupts_nothing(
 
 @pytest.mark.parametrize("status", ["180 Ringing", "183 Session Progress"])
 def test_a_description_without_rtp_is_no_early_media(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, status: str
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, status: str
 ) -> None:
     """Nor are stray packets: a gateway may greet a NAT so."""
     with waiting_caller(product, trunk, ear) as call:
@@ -120,7 +120,7 @@ def test_a_description_without_rtp_is_no_early_media(
             network.send_raw(packet(0, sequence))
         text = line(call)
         assert stations(text) == "r"
-        assert_never_two_and_never_silent(text)
+        assert_never_two_and_never_silent(text, path)
         network.resume()
         ear.wait_for_more_audio(packets=SECOND)
         assert stations(line(call)) == "re"
@@ -128,7 +128,12 @@ def test_a_description_without_rtp_is_no_early_media(
 
 @pytest.mark.parametrize("payload_type", [8, 13, 101], ids=["another codec", "comfort noise", "digits"])
 def test_rtp_that_cannot_be_heard_is_no_early_media(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, payload_type: int
+    product: Product,
+    trunk: SipTrunk,
+    path: LossyPath | None,
+    ear: RtpPeer,
+    network: RtpPeer,
+    payload_type: int,
 ) -> None:
     with waiting_caller(product, trunk, ear) as call:
         progress(call, network)
@@ -137,7 +142,7 @@ def test_rtp_that_cannot_be_heard_is_no_early_media(
             network.send_raw(packet(payload_type, sequence))
         text = line(call)
     assert stations(text) == "r"
-    assert_never_two_and_never_silent(text)
+    assert_never_two_and_never_silent(text, path)
 
 
 def packet(payload_type: int, sequence: int) -> bytes:
@@ -147,7 +152,7 @@ def packet(payload_type: int, sequence: int) -> bytes:
 
 
 def test_early_media_may_change_its_port_and_codec_before_the_answer(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
 ) -> None:
     """A second 183 with another description, as when an announcement gives way to a ringing phone."""
     with waiting_caller(product, trunk, ear) as call:
@@ -161,7 +166,7 @@ def test_early_media_may_change_its_port_and_codec_before_the_answer(
         ear.wait_for_more_audio(packets=SECOND)
         text = line(call)
         assert stations(text) == "ret"
-        assert_never_two_and_never_silent(text)
+        assert_never_two_and_never_silent(text, path)
         assert set(heard(mouth.samples(), **TONES)) <= {"."}
         call.connect(mouth, sdp=Sdp(mouth.port, (PCMA_FORMAT,)))
         ear.wait_for_more_audio(packets=SECOND)
@@ -188,7 +193,12 @@ def test_a_network_that_only_announces_is_not_taken_for_a_party_on_hold(
 
 
 def test_a_trunk_whose_early_media_is_ignored_leaves_the_caller_with_ringback(
-    start_product: StartProduct, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+    start_product: StartProduct,
+    trunk: SipTrunk,
+    path: LossyPath | None,
+    ear: RtpPeer,
+    network: RtpPeer,
+    mouth: RtpPeer,
 ) -> None:
     ignoring = start_product({"ringback": RINGBACK, "trunk": {"early_media": "ignore"}})
     with waiting_caller(ignoring, trunk, ear) as call:
@@ -200,7 +210,7 @@ def test_a_trunk_whose_early_media_is_ignored_leaves_the_caller_with_ringback(
         ear.wait_for_more_audio(packets=SECOND)
         text = line(call)
     assert stations(text) == "rt"
-    assert_never_two_and_never_silent(text)
+    assert_never_two_and_never_silent(text, path)
     quality = ignoring.call(call.call_id).callee_quality
     assert quality is not None
     assert quality.packets_discarded <= 30, "what was ignored counts as bad quality"

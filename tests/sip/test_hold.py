@@ -106,6 +106,8 @@ def rtp() -> Iterator[tuple[RtpPeer, RtpPeer]]:
 
 
 def parties(talk: Talk, rtp: tuple[RtpPeer, RtpPeer]) -> dict[str, Party]:
+    for peer, phone in zip(rtp, (talk.caller, talk.callee), strict=True):
+        peer.remote = phone.offer.address  # who holds at once may never hear from us where we are
     return {
         "caller": Party(talk.caller, rtp[0], CALLER_TONE),
         "callee": Party(talk.callee, rtp[1], CALLEE_TONE),
@@ -225,6 +227,7 @@ def test_a_held_party_may_hear_what_the_holder_sends(
     """The holder's own music on hold comes with `sendonly`; with `inactive` there is silence."""
     with talking(product, trunk, *rtp) as talk:
         both = parties(talk, rtp)
+        both["callee"].hears(CALLER_TONE)  # and has learnt where to send
         WAYS[0].ask(talk.callee, both["callee"].sdp)
         both["caller"].hears(CALLEE_TONE)
         rtp[1].pause()
@@ -242,4 +245,5 @@ def test_the_scenario(sipp: ScenarioTrunk, scenario: str) -> None:
         call_id = sipp.product.create(fresh_number("01"), fresh_number("99"), recording=True)
         call = sipp.product.wait_ended(call_id)
     assert (call.reason, call.recording_result) == (DisconnectionReason.HANG_UP, RecordingResult.SUCCESS)
-    assert call.duration == 3
+    assert call.duration is not None
+    assert call.duration >= 3

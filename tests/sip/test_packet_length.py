@@ -9,6 +9,7 @@ from tests.end_to_end.product import Product
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import talking
 from tests.support.audio import has_tone, longest_silence
+from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import PCMA, PCMU, RtpPeer
 from tests.support.sdp import PCMU as PCMU_FORMAT
 from tests.support.sdp import Sdp, telephone_event
@@ -37,7 +38,7 @@ def answer(ptime: int | None) -> Sdp:
 
 @pytest.mark.parametrize(("caller_ptime", "callee_ptime"), [(10, 40), (20, 30), (30, 20), (40, 10)])
 def test_each_party_gets_what_it_asks_for(
-    product: Product, trunk: SipTrunk, caller_ptime: int, callee_ptime: int
+    product: Product, trunk: SipTrunk, path: LossyPath | None, caller_ptime: int, callee_ptime: int
 ) -> None:
     """And may send as it likes: the lengths of the two directions have nothing to do with each other."""
     with (
@@ -55,9 +56,10 @@ def test_each_party_gets_what_it_asks_for(
             since = peer.wait_for_more_audio(packets=1000 // ptime)
             samples = peer.samples(since=since)
             assert has_tone(samples, tone)
-            assert longest_silence(samples) < 0.06
             assert sizes(peer) == {ptime}
-            assert peer.missing_sequences() == 0
+            if path is None:
+                assert longest_silence(samples) < 0.06
+                assert peer.missing_sequences() == 0
 
 
 @pytest.mark.parametrize("overrides", [10, 20, 30, 40], indirect=True)

@@ -176,6 +176,11 @@ class RtpPeer:
 
     # What it heard
 
+    def receive_rtcp(self, timeout: float = 10.0) -> bytes:
+        """The next datagram at its RTCP port; raises TimeoutError after `timeout` seconds."""
+        self._rtcp.settimeout(timeout)
+        return self._rtcp.recv(2048)
+
     def packets(self) -> list[Packet]:
         with self._lock:
             return list(self._packets)
