@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak lint lock clean
+.PHONY: help setup demo serve test soak torture lint lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ test: setup ## Run all tests; ARGS="-k busy" passes options to pytest
 
 soak: setup ## Random calls for 10 minutes, then proof that nothing is left; ARGS="--minutes 2 --rate 8"
 	@$(VENV)/python -m bench.soak $(ARGS)
+
+torture: setup ## Hostile SIP and RTP while parties talk; ARGS="--messages 200000 --calls 5 --seed 2"
+	@$(VENV)/python -m bench.torture $(ARGS)
 
 lint: setup ## Check style, types and the import directions between the packages
 	$(VENV)/ruff check .

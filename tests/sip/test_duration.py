@@ -27,6 +27,7 @@ def overrides() -> Overrides:
     return {"call": {"max_duration": MAX_DURATION, "duration_warning": WARNING}}
 
 
+@pytest.mark.paths("direct", "lossy")
 def test_both_are_warned_over_the_talk_and_the_call_ends_at_its_maximum_duration(
     product: Product, trunk: SipTrunk
 ) -> None:

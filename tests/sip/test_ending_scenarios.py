@@ -54,6 +54,9 @@ class Row:
     redirected: bool = False
     """There is one more INVITE, to another number."""
 
+    def __str__(self) -> str:
+        return f"{self.scenario}-{self.reason}-{self.leg}"
+
     @property
     def legs(self) -> int:
         """Dialogs that SIPp sees."""
@@ -66,6 +69,14 @@ def ended(cause: int | str) -> str:
 
 
 LATE = -1
+ALWAYS_LOSSY = {
+    "max-duration",
+    "hang-up",
+    "cancel-crosses-answer",
+    "answered-twice",
+    "redirect",
+    "challenge-401",
+}
 CANCELLED = "INVITE CANCEL:{} 200 487 ACK"
 ROWS = [
     Row("no-answer", Reason.CALLEE_NO_ANSWER, CANCELLED.format(19), ended(19)),
@@ -134,11 +145,21 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.scenario}-{row.reason}-{row.leg}")
+@pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_scenario_plays_to_its_end(sipp: ScenarioTrunk, path: LossyPath | None, row: Row) -> None:
-    product = sipp.product
     late = 12_000 if path else 3000
-    pause = late if row.pause == LATE else row.pause
+    play(sipp, row, late if row.pause == LATE else row.pause)
+
+
+@pytest.mark.paths("lossy")
+@pytest.mark.parametrize("row", [row for row in ROWS if row.scenario in ALWAYS_LOSSY], ids=str)
+def test_a_scenario_plays_to_its_end_whatever_is_lost(sipp: ScenarioTrunk, row: Row) -> None:
+    """A part of what `--lossy` does with all of them."""
+    play(sipp, row, row.pause)
+
+
+def play(sipp: ScenarioTrunk, row: Row, pause: int) -> None:
+    product = sipp.product
     endings = {"caller": PLAIN, "callee": PLAIN, row.leg: SITUATION}
     with sipp.playing(row.scenario, legs=row.legs, options=("-d", str(pause)) if pause else ()):
         call_id = product.create(fresh_number(endings["caller"]), fresh_number(endings["callee"]))

@@ -184,8 +184,18 @@ class Phone:
         return found()[0]
 
     def reinvite(self, sdp: Sdp | None, *headers: str, timeout: float = 10.0) -> SipText:
-        """A re-INVITE; its final response, acknowledged by the phone. None: the engine is to offer."""
-        return self.response_to(self.request("INVITE", *headers, sdp=sdp), timeout)
+        """A re-INVITE; its final response, acknowledged by the phone. None: the engine is to offer.
+
+        Sent anew while the engine waits for the ACK of the one before, which was lost (RFC 3261, section 14.2).
+        """
+        finals: list[SipText] = []
+
+        def settled() -> bool:
+            finals.append(self.response_to(self.request("INVITE", *headers, sdp=sdp), timeout))
+            return finals[-1].status != 500 or not finals[-1].has("Retry-After")
+
+        wait_until(settled, timeout, f"an answer to the re-INVITE of {self.number}")
+        return finals[-1]
 
     def update(self, sdp: Sdp | None, *headers: str, timeout: float = 10.0) -> SipText:
         """An UPDATE (RFC 3311); its final response."""

@@ -21,7 +21,7 @@ from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_trunk import SipTrunk
 
 FENCE_EVERY = 50
-"""Messages after which the engine must answer an OPTIONS: so it is known to be alive, and its socket never overflows."""
+"""Messages after which the engine must answer an OPTIONS: it is alive, and its socket never overflows."""
 _never = threading.Event()
 
 
@@ -35,6 +35,11 @@ class Pace:
     def wait(self) -> None:
         self._due += self._interval
         _never.wait(max(0.0, self._due - monotonic()))
+
+
+def repeatable(seed: int) -> Random:
+    """The same numbers each time: what fails once must fail again."""
+    return Random(seed)  # noqa: S311 - no secret
 
 
 def torture_messages() -> list[bytes]:
@@ -99,7 +104,7 @@ def sabotage(product: Product, trunk: SipTrunk, stranger: Stranger, random: Rand
 def media_noise(
     random: Random, stranger: MediaStranger, calls: Sequence[WatchedCall], count: int, rate: float
 ) -> int:
-    """How many datagrams of RTP and RTCP were sent to both legs of these calls, from an address nobody knows."""
+    """How many datagrams of RTP and RTCP were sent to both legs of these calls, by a stranger."""
     noise, pace = MediaNoise(random), Pace(rate)
     addresses = [phone.offer.address for call in calls for phone in call.phones]
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Messages of a live dialog that do not come from its phone: its Call-ID and tags, and yet none may do anything."""
+"""Messages with a live dialog's Call-ID and tags that do not come from its phone, and may do nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ METHODS = (
 
 
 def in_dialog(phone: Phone, method: str, *, cseq: int, host: str = "") -> bytes:
-    """A request of this phone's dialog. `host`: where its Via says that it comes from, instead of the phone."""
+    """A request of this phone's dialog. `host`: where its Via says that it comes from, if not the phone."""
     target = re.search("<([^>]*)>", phone.invite.header("Contact"))
     assert target is not None
     kind, body = _WITH_BODY.get(method, ("", ""))

@@ -77,7 +77,7 @@ class MediaNoise:
         self._random = random
 
     def rtp(self) -> bytes:
-        """Wrong, or right but for its header's numbers; never an audio packet of the stream that is under way."""
+        """Wrong, or right but for its header's numbers; never a packet of the stream that is under way."""
         random = self._random
         match random.randrange(8):
             case 0 | 1 | 2:
@@ -153,7 +153,7 @@ class MediaStranger:
         self.sent += 1
 
     def received(self) -> int:
-        """Datagrams that have come to this address since the last time: nobody has any business to send some."""
+        """Datagrams that have come to this address since the last time: there should be none."""
         count = 0
         while True:
             try:

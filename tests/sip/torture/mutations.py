@@ -65,10 +65,9 @@ _TOKENS = (
     b"A" * 200,
     b"A" * 1500,
     b"../../../",
-    b"${jndi}",
 )
 _METHODS = tuple(
-    b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY REFER MESSAGE INFO UPDATE PRACK PUBLISH X".split()
+    b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY REFER MESSAGE INFO UPDATE PRACK X".split()
 )
 _HEADERS = (
     b"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKmany",
@@ -238,7 +237,9 @@ def insert_token(random: Random, message: bytes) -> bytes:
 
 
 def replace_method(random: Random, message: bytes) -> bytes:
-    return re.sub(rb"^\S+|(?<=\d )[A-Z]+(?=\r\n)", random.choice(_METHODS), message, count=random.randint(1, 2))
+    """In the request line, or in CSeq, too."""
+    method = random.choice(_METHODS)
+    return re.sub(rb"^\S+|(?<=\d )[A-Z]+(?=\r\n)", method, message, count=random.randint(1, 2))
 
 
 def claim_another_length(random: Random, message: bytes) -> bytes:
@@ -269,7 +270,8 @@ def make_giant(random: Random, message: bytes) -> bytes:
 def replace_description(random: Random, message: bytes) -> bytes:
     """Another body, with the Content-Length that fits."""
     body = random.choice(_DESCRIPTIONS)
-    head = re.sub(rb"(?im)\r\n(content-(length|type)|[lc])[ \t]*:.*?(?=\r\n)", b"", message.partition(b"\r\n\r\n")[0])
+    head = message.partition(b"\r\n\r\n")[0]
+    head = re.sub(rb"(?im)\r\n(content-(length|type)|[lc])[ \t]*:.*?(?=\r\n)", b"", head)
     kind = b"\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(body)
     return head + kind + body
 

@@ -43,14 +43,15 @@ def is_confined(message: bytes) -> bool:
 
     A packet cannot leave: the engine's sockets are bound to 127.0.0.1.
     """
-    return all(_LOOPBACK.fullmatch(host) for host in _HOST.findall(message)) and b"maddr" not in message.lower()
+    hosts = _HOST.findall(message)
+    return b"maddr" not in message.lower() and all(_LOOPBACK.fullmatch(host) for host in hosts)
 
 
 class Saboteur:
     """Damages what a phone says, the same way in each run of one seed."""
 
     def __init__(self, random: Random, stranger: Stranger) -> None:
-        """`stranger` sends it all and gets the answers: the trunk's phones understand only what they asked."""
+        """`stranger` sends it all, and gets the answers: phones of the trunk would not understand them."""
         self._random = random
         self._stranger = stranger
         self._cseq = 1000

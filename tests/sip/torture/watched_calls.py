@@ -1,4 +1,4 @@
-"""Calls whose parties talk without a pause, one at 440 Hz and one at 1000 Hz, so that a disturbance is heard."""
+"""Calls whose parties talk without a pause, at 440 Hz and at 1000 Hz, so that a disturbance is heard."""
 
 from __future__ import annotations
 
@@ -100,9 +100,12 @@ def _longest(pattern: str, line: str) -> float:
 @contextmanager
 def watched_call(product: Product, trunk: SipTrunk) -> Iterator[WatchedCall]:
     """Connected, and both have heard each other for half a second."""
-    with RtpPeer(TONES["caller"]) as caller, RtpPeer(TONES["callee"]) as callee:
-        with talking(product, trunk, caller, callee) as talk:
-            call = WatchedCall(talk, {"caller": caller, "callee": callee}, 0.0)
-            call.let_them_talk(0.5)
-            call.watch()
-            yield call
+    with (
+        RtpPeer(TONES["caller"]) as caller,
+        RtpPeer(TONES["callee"]) as callee,
+        talking(product, trunk, caller, callee) as talk,
+    ):
+        call = WatchedCall(talk, {"caller": caller, "callee": callee}, 0.0)
+        call.let_them_talk(0.5)
+        call.watch()
+        yield call
