@@ -186,7 +186,7 @@ class Phone:
     def reinvite(self, sdp: Sdp | None, *headers: str, timeout: float = 10.0) -> SipText:
         """A re-INVITE; its final response, acknowledged by the phone. None: the engine is to offer.
 
-        Sent anew while the engine waits for the ACK of the one before, which was lost (RFC 3261, section 14.2).
+        Sent anew while the engine waits for the lost ACK of the one before (RFC 3261, section 14.2).
         """
         finals: list[SipText] = []
 
