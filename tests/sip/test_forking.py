@@ -139,14 +139,15 @@ def test_forks_that_answer_although_the_call_was_given_up_are_all_hung_up(
 
 
 def test_sipp_plays_two_forks_that_both_ring_and_answer(sipp: ScenarioTrunk, path: LossyPath | None) -> None:
+    if path is not None:
+        pytest.skip("SIPp takes a copy of one fork's BYE for the other fork's")
     product = sipp.product
     with sipp.playing("forked-invite", tones=[620], echo=False):
         call_id = product.create(fresh_number("01"), fresh_number())
         product.wait_status(call_id, "connected")
         wait_until(lambda: "b" in byes_to_forks(product, call_id), what="the BYE to the second fork")
         assert product.delete(call_id) == 204
-    if path is None:
-        assert byes_to_forks(product, call_id) == ["b", "a"]
+    assert byes_to_forks(product, call_id) == ["b", "a"]
     assert product.event_states(call_id)[-2:] == ["connected", "disconnected"]
 
 

@@ -97,7 +97,6 @@ def test_a_stranger_s_audio_is_not_heard_and_draws_nothing_to_it(
     assert all(hearing.strange == 0 for hearing in talk.hearings())
 
 
-@pytest.mark.xfail(reason="pjmedia 2.17 follows who sends fastest: needs native/patches/rtp-source.patch")
 def test_a_stranger_who_sends_faster_than_the_party_does_not_take_its_place(
     talk: WatchedCall, stranger: MediaStranger
 ) -> None:

@@ -114,7 +114,6 @@ def test_a_scan_leaves_no_dialog_socket_or_memory(
     talk.end()
 
 
-@pytest.mark.xfail(reason="PJSIP 2.17 obeys it: needs native/patches/via-maddr.patch")
 def test_a_response_goes_back_to_who_asked_whatever_maddr_says(stranger: Stranger) -> None:
     """Or anybody could have us send to anybody, and wait for the name server that should know the host."""
     request = stranger.request("OPTIONS", uuid4().hex).replace(";branch", ";maddr=127.255.255.254;branch")

@@ -177,7 +177,6 @@ def test_octets_that_are_no_utf_8_reach_the_trace_as_replacements(
     assert not talk.faults()
 
 
-@pytest.mark.xfail(reason="PJSIP 2.17 lets it wait for ever: needs native/patches/invite-after-end.patch")
 def test_an_invite_in_a_dialog_that_has_ended_is_answered(
     product: Product, trunk: SipTrunk, stranger: Stranger
 ) -> None:
