@@ -13,7 +13,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -73,7 +73,9 @@ class Soak:
         self.findings = Findings()
 
     async def run(self, seconds: float, rate: float) -> Findings:
-        async with self._redis:
+        async with self._redis, aclosing(self._load):
+            await self._load.warm_up()
+            await self._wait_idle()
             before = await self._engine()
             self._begin = monotonic()
             self._measure(before)

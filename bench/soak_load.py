@@ -37,6 +37,8 @@ TALKERS = ("00", "01", "02", "20", "22", "23", "24", "25")
 """Half of the callers, so that most calls get beyond their first leg."""
 LONGEST = 25.0
 """Seconds after which every call is deleted that has not ended by itself."""
+WARM_UP_CALL = 4.0
+"""Seconds."""
 TOKEN_AGE = 1800.0
 """Seconds; the lab's tokens are valid for an hour."""
 IN_TIME = 30.0
@@ -74,18 +76,29 @@ class Load:
         """`rate` new calls a second for so many seconds; returns when all of them have been deleted."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        async with self._http, asyncio.TaskGroup() as calls:
+        async with asyncio.TaskGroup() as calls:
             for n in itertools.count():
                 due = begin + n / rate
                 if due - begin >= seconds:
                     return
                 await asyncio.sleep(max(0.0, due - loop.time()))
-                if loop.time() > self._token_until:
-                    await self._authenticate()
-                    self._token_until = loop.time() + TOKEN_AGE
+                await self._authenticate()
                 calls.create_task(self._call())
 
+    async def warm_up(self) -> None:
+        """One recorded call: what an engine opens with its first one stays open."""
+        await self._authenticate()
+        await self._call_between("02", "01", recorded=True, stay=WARM_UP_CALL)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
     async def _authenticate(self) -> None:
+        """By a new token, when the one we have becomes old."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._token_until:
+            return
+        self._token_until = loop.time() + TOKEN_AGE
         response = await self._http.post(
             self._lab.token_url,
             data={"grant_type": "client_credentials", "scope": SCOPES},
@@ -97,13 +110,17 @@ class Load:
     async def _call(self) -> None:
         random = self._random
         caller = random.choice(TALKERS if random.random() < 0.5 else ENDINGS)
+        stay = random.uniform(0, LONGEST) if random.random() < 0.6 else LONGEST
+        await self._call_between(caller, random.choice(ENDINGS), recorded=random.random() < 0.5, stay=stay)
+
+    async def _call_between(self, caller: str, callee: str, *, recorded: bool, stay: float) -> None:
+        """`stay`: seconds until DELETE."""
         body = {
             "caller": {"number": self._number(caller)},
-            "callee": {"number": self._number(random.choice(ENDINGS))},
+            "callee": {"number": self._number(callee)},
             "sink": self._sink,
-            "recordingEnabled": random.random() < 0.5,
+            "recordingEnabled": recorded,
         }
-        stay = random.uniform(0, LONGEST) if random.random() < 0.6 else LONGEST
         response = await self._http.post("/calls", json=body)
         self.outcome.statuses["POST", response.status_code] += 1
         if response.status_code != httpx2.codes.CREATED:
