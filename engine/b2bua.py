@@ -12,7 +12,7 @@ import structlog
 
 from config import Settings
 from engine import signals as sig
-from engine.endpoint import SipEndpoint
+from engine.endpoint import SipEndpoint, bridge_rate
 from engine.session import CallSession
 from engine.timers import Timers
 from engine.tracing import PjLog
@@ -62,15 +62,16 @@ class B2bua:
         self.trunk = f"{settings.trunk.host}:{settings.trunk.port}"
         self.trunk_hosts = frozenset({settings.trunk.host.lower()})
         """Hosts that a redirection may name: they lead back to our trunk."""
+        # Not below the recordings: a full disk there must cost a recording, not the engine.
+        self._prompts_folder = TemporaryDirectory(prefix="dialbridge-prompts-")
+        # Before the SIP stack: that must be shut down in order, or the process crashes when it ends.
+        self.prompts = PromptLibrary(
+            settings, clock_rate=bridge_rate(settings.trunk), cache=Path(self._prompts_folder.name)
+        )
         self.endpoint = SipEndpoint(
             settings.sip, settings.trunk, capacity=settings.engine.capacity, log=trace
         )
         self.local_host = self.endpoint.address.rsplit(":", 1)[0]
-        # Not below the recordings: a full disk there must cost a recording, not the engine.
-        self._prompts_folder = TemporaryDirectory(prefix="dialbridge-prompts-")
-        self.prompts = PromptLibrary(
-            settings, clock_rate=self.endpoint.clock_rate, cache=Path(self._prompts_folder.name)
-        )
         self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
         self.sample_quality = sample_quality

@@ -37,6 +37,11 @@ SESSION_TIMER = {
 }
 
 
+def bridge_rate(trunk: TrunkSettings) -> int:
+    """Samples per second in the bridge."""
+    return WIDEBAND if trunk.is_wideband else NARROWBAND
+
+
 class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
     """The SIP stack, its transport, its clock and the trunk's account."""
 
@@ -46,8 +51,7 @@ class SipEndpoint(pj.Endpoint):  # type: ignore[misc]
         self._library = ctypes.CDLL(_pjsua2.__file__)
         self.removed_ports: deque[int] = deque()
         """Bridge ports whose removal completed; filled by the media thread, emptied by the PJ thread."""
-        self.clock_rate = WIDEBAND if trunk.is_wideband else NARROWBAND
-        """Samples per second in the bridge."""
+        self.clock_rate = bridge_rate(trunk)
         self.libCreate()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
