@@ -108,6 +108,29 @@ def test_an_answer_with_the_description_of_the_183_interrupts_nothing(
     assert stations(spoken) == "c"
 
 
+def test_late_packets_of_early_media_do_not_lead_the_talk_astray(
+    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+) -> None:
+    """They may still be under way when the answer has moved the stream, and the callee has said nothing yet."""
+    with waiting_caller(product, trunk, ear) as call:
+        progress(call, network)
+        network.resume()
+        ear.wait_for_more_audio(packets=SECOND)
+        network.pause()
+        mouth.pause()
+        call.connect(mouth)
+        for sequence in range(3):
+            network.send_raw(packet(0, sequence))
+            mouth.wait_for_more_audio(packets=1)
+        mouth.wait_for_more_audio(packets=SECOND // 2)
+        mouth.resume()
+        ear.wait_for_more_audio(packets=SECOND)
+        spoken = heard(mouth.samples(), **TONES)
+        text = line(call)
+    assert stations(spoken) == "c"
+    assert stations(text).removeprefix("r") == "et"
+
+
 @pytest.mark.parametrize("status", ["180 Ringing", "183 Session Progress"])
 def test_a_description_without_rtp_is_no_early_media(
     product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, status: str

@@ -71,6 +71,19 @@ def test_a_trunk_that_may_is_offered_reliability_and_one_that_must_is_required_t
         assert running.delete(called.call_id) == 204
 
 
+def test_a_trunk_without_reliability_is_offered_none(start_product: StartProduct, trunk: SipTrunk) -> None:
+    """And what its network says all the same is taken as it comes."""
+    product = start_product({"trunk": {"reliable_provisional": "off"}})
+    called = call(product, trunk, "callee")
+    for phone in (called.caller, called.phone):
+        assert "100rel" not in options(phone, "Supported") | options(phone, "Require")
+        assert "PRACK" not in phone.invite.header("Allow")
+    called.phone.respond("180 Ringing")
+    called.phone.answer()
+    product.wait_status(called.call_id, "connected")
+    assert product.delete(called.call_id) == 204
+
+
 @pytest.mark.parametrize("leg", ["caller", "callee"])
 def test_a_network_that_cannot_be_reliable_refuses_the_requirement(
     requiring: Product, trunk: SipTrunk, leg: str
