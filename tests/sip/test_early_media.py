@@ -111,7 +111,7 @@ def test_an_answer_with_the_description_of_the_183_interrupts_nothing(
 def test_late_packets_of_early_media_do_not_lead_the_talk_astray(
     product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
 ) -> None:
-    """They may still be under way when the answer has moved the stream, and the callee has said nothing yet."""
+    """They may still be under way when the answer has moved the stream, and the callee is silent yet."""
     with waiting_caller(product, trunk, ear) as call:
         progress(call, network)
         network.resume()
