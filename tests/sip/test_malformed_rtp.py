@@ -14,6 +14,9 @@ from tests.support.audio import mulaw_encode, tone
 from tests.support.rtp import MALFORMED, write_packet
 from tests.support.sip_trunk import SipTrunk
 
+pytestmark = pytest.mark.paths("direct")
+"""Strangers talk to the engine itself, from addresses of their own."""
+
 PACKETS_PER_SECOND = 50.0
 
 

@@ -15,6 +15,9 @@ from tests.sip.torture.stranger import Stranger
 from tests.support.sdp import PCMU, Sdp
 from tests.support.sip_trunk import SipTrunk
 
+pytestmark = pytest.mark.paths("direct")
+"""Strangers talk to the engine itself, from addresses of their own."""
+
 SCANNER = "User-Agent: friendly-scanner"
 OFFER = ("Content-Type: application/sdp",)
 SDP = Sdp(9, (PCMU,)).text

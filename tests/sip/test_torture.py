@@ -16,6 +16,9 @@ from tests.sip.torture.stranger import Stranger
 from tests.sip.torture.watched_calls import WatchedCall, watched_call
 from tests.support.sip_trunk import SipTrunk
 
+pytestmark = pytest.mark.paths("direct")
+"""Strangers talk to the engine itself, from addresses of their own."""
+
 RATE = 2000.0
 """Messages per second."""
 ALIVE, REFUSED, UNKNOWN_DIALOG, DROPPED = 200, 403, 481, None
