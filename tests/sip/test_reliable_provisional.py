@@ -207,7 +207,9 @@ def test_sipp_plays_a_network_that_is_reliable_and_moves_its_early_media(
         product.wait_status(call_id, "connected")
         assert product.delete(call_id) == 204
     assert product.event_states(call_id)[-2:] == ["connected", "disconnected"]
-    lines = [m.start_line.split(" sip:")[0] for m in product.sip_messages(call_id) if m.leg == "callee"]
+    # A copy, sent because a machine stood still for half a second, says nothing new.
+    texts = dict.fromkeys(m.text for m in product.sip_messages(call_id) if m.leg == "callee")
+    lines = [text.split("\r\n", 1)[0].split(" sip:")[0] for text in texts]
     assert lines[1:8] == [
         "SIP/2.0 183 Session Progress",
         "PRACK",

@@ -176,12 +176,11 @@ def sessions(product: Product, trunk: SipTrunk, sipp: ScenarioTrunk) -> Iterator
         running.start("no timer")
         refuses["481"].respond_to(refuses["481"].wait_for("UPDATE", HALF + 15), "481 Gone")
         refuses["408"].respond_to(refuses["408"].wait_for("UPDATE", 15), "408 Request Timeout")
-        refuses["491"].respond_to(refuses["491"].wait_for_reinvite(15), "491 Request Pending")
-        refuses["422"].respond_to(
-            refuses["422"].wait_for("UPDATE", 15), "422 Session Interval Too Small", "Min-SE: 120"
-        )
-        for name in ("491", "422"):
+        pending, too_small = refuses["491"].wait_for_reinvite(15), refuses["422"].wait_for("UPDATE", 15)
+        for name in ("491", "422"):  # the next may come at once
             refuses[name].answers_reinvite = True
+        refuses["491"].respond_to(pending, "491 Request Pending")
+        refuses["422"].respond_to(too_small, "422 Session Interval Too Small", "Min-SE: 120")
         # Before we give them up, and with a timer of their own choice.
         assert theirs.update(None, "Session-Expires: 100;refresher=uac", "Supported: timer").status == 200
         running.calls["unanswered"].callee.wait_for("BYE", HALF + TIMER_F + 15)
