@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from config import ConfigurationError
+from config import ConfigurationError, load_settings
 from config.logs import configure_logging
 from config.settings import CONFIG_VARIABLE, LogSettings
 from dialbridge.processes import MODULES
@@ -21,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+cdr = typer.Typer(help="Call detail records.", no_args_is_help=True)
+app.add_typer(cdr, name="cdr")
 
 ConfigOption = Annotated[
     Path | None,
@@ -83,6 +87,38 @@ def demo(var: VarOption = Path("var")) -> None:
         sys.exit(run_demo(var / "demo"))
     except OSError as error:
         _fail(f"the demonstration could not begin: {error}")
+
+
+DAY_OR_SECOND = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+
+
+@cdr.command("export")
+def export_cdr(
+    start: Annotated[
+        datetime, typer.Option("--from", formats=DAY_OR_SECOND, help="Calls that ended then or later (UTC).")
+    ],
+    end: Annotated[
+        datetime, typer.Option("--to", formats=DAY_OR_SECOND, help="Calls that ended before (UTC).")
+    ],
+    style: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
+    output: Annotated[Path | None, typer.Option(help="File to write or replace; else stdout.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write one record for each call that ended in a period, with reason, duration and quality."""
+    from dialbridge.cdr import export, utc  # noqa: PLC0415
+    from state.connection import UNREACHABLE  # noqa: PLC0415
+
+    start, end = utc(start), utc(end)
+    if end <= start:
+        raise typer.BadParameter("--to must be later than --from")
+    try:
+        count = export(load_settings(_named(config)), start=start, end=end, style=style, output=output)
+    except ConfigurationError as error:
+        _fail(str(error))
+    except UNREACHABLE as error:
+        _fail(f"Redis cannot be reached, or the file cannot be written: {error}")
+    if output is not None:
+        print(f"{count} records in {output}", file=sys.stderr)
 
 
 def main() -> None:

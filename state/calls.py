@@ -159,6 +159,7 @@ class CallStore:
                 keys.outbox_due,
                 keys.outbox_wake,
                 keys.sip(call_id),
+                keys.cdrs,
             ],
             args=[
                 keys.root,

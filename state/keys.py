@@ -26,6 +26,11 @@ class Keys:
         """stream: the call's SIP messages in order."""
         return f"{self.root}call:{call_id}:sip"
 
+    @property
+    def cdrs(self) -> str:
+        """stream: a call detail record for each call that ended."""
+        return f"{self.root}cdrs"
+
     def pair(self, enterprise_id: str, caller: str, callee: str) -> str:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
