@@ -2,9 +2,9 @@
 
 A lab of its own (Redis, engine, api, notifier, SIPp phones) is called at a steady rate: every behaviour of
 its phones on both legs, half of the calls recorded, most of them deleted at a random moment. Afterwards each
-call must have exactly one terminal event, in Redis and at the sink; the engine must hold no leg, bridge port,
-recorder, timer or SIP dialog and no more descriptors than before; and its memory must have been flat after
-the first minute. The exit status is 0 only then.
+call must have exactly one terminal event, in Redis and at the sink, and one call detail record; the engine
+must hold no leg, bridge port, recorder, timer or SIP dialog and no more descriptors than before; and its
+memory must have been flat after the first minute. The exit status is 0 only then.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from config import load_settings
 from dialbridge.demo.failure import DemoFailedError
 from dialbridge.demo.lab_process import LabAccess, LabProcess
 from dialbridge.demo.sink import Sink
+from state.call import utc_now
 from state.calls import CallStore
+from state.cdr import CallDetailRecords
 from state.connection import connect
 from state.engines import EngineRegistry, EngineStatus
 from state.keys import Keys
@@ -66,9 +68,11 @@ class Soak:
         self._calls = CallStore(
             self._redis, keys, retention=settings.call.retention, engine_lost_after=lost_after
         )
+        self._cdrs = CallDetailRecords(self._redis, keys)
         self._sink = sink
         self._delivered: Counter[str] = Counter()
         self._load = Load(lab, sink.url, random)
+        self._created_at = utc_now()
         self._begin = 0.0
         self.findings = Findings()
 
@@ -129,6 +133,7 @@ class Soak:
         if extra > 0:
             faults.append(f"{extra} descriptors left")
         faults += [f"{count} times {what}" for what, count in self._load.outcome.surprises.items()]
+        charged = Counter([r.call_id async for r in self._cdrs.between(self._created_at, utc_now())])
         for call_id in self._load.outcome.call_ids:
             call = await self._calls.get(call_id)
             ends = [e for e in await self._calls.events(call_id) if e.state.is_terminal]
@@ -136,6 +141,8 @@ class Soak:
             if call is None or len(ends) != 1 or len(at_sink) != 1:
                 faults.append(f"call {call_id}: {len(ends)} terminal events, {len(at_sink)} at the sink")
                 continue
+            if charged[call_id] != 1:
+                faults.append(f"call {call_id}: {charged[call_id]} call detail records")
             found.endings[ends[0].reason.value if ends[0].reason else ends[0].state.value] += 1
         if (growth := memory_growth(found.engine)) is not None and growth > GROWTH_LIMIT:
             faults.append(f"memory grew by {growth:.1%} after the first minute")
@@ -158,7 +165,7 @@ def report(found: Findings, load_seconds: float, rate: float) -> dict[str, str]:
     count = sum(found.endings.values())
     return {
         "load": f"{rate:g} calls/s for {load_seconds:.0f} s, at most {found.at_most} at once",
-        "calls": f"{count}, each with exactly one terminal event",
+        "calls": f"{count}, each with one terminal event and one call detail record",
         "ended as": ", ".join(f"{reason} {n}" for reason, n in found.endings.most_common()),
         "left in the engine": ", ".join(f"{n} {name}" for name, n in found.left.items()),
         "descriptors": f"{first.descriptors} before, {last.descriptors} after; "
