@@ -51,6 +51,14 @@ def stations(text: str) -> str:
     return re.sub(r"(.)\1+", r"\1", "".join(letters))
 
 
+def handed_over(former: str, latter: str, path: LossyPath | None) -> tuple[str, ...]:
+    """Stations that may be heard when early media gives way to another source.
+
+    Where the message that says so may be lost, ringback fills the time until its copy comes.
+    """
+    return (former + latter,) if path is None else (former + latter, f"{former}r{latter}")
+
+
 def assert_never_two_and_never_silent(text: str, path: LossyPath | None) -> None:
     """`path`: what is made up for lost packets is not quite the tone."""
     assert longest("*", text) <= (0 if path is None else 0.1), text

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.conftest import StartProduct
-from tests.sip.heard import assert_never_two_and_never_silent, heard, longest, stations
+from tests.sip.heard import assert_never_two_and_never_silent, handed_over, heard, longest, stations
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, Waiting, waiting_caller
 from tests.support.lossy_path import LossyPath
@@ -109,7 +109,7 @@ def test_an_answer_with_the_description_of_the_183_interrupts_nothing(
 
 
 def test_late_packets_of_early_media_do_not_lead_the_talk_astray(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
 ) -> None:
     """They may still be under way when the answer has moved the stream, and the callee is silent yet."""
     with waiting_caller(product, trunk, ear) as call:
@@ -128,7 +128,7 @@ def test_late_packets_of_early_media_do_not_lead_the_talk_astray(
         spoken = heard(mouth.samples(), **TONES)
         text = line(call)
     assert stations(spoken) == "c"
-    assert stations(text).removeprefix("r") == "et"
+    assert stations(text).removeprefix("r") in handed_over("e", "t", path)
 
 
 @pytest.mark.parametrize("status", ["180 Ringing", "183 Session Progress"])
@@ -188,16 +188,16 @@ def test_early_media_may_change_its_port_and_codec_before_the_answer(
         call.callee.respond("183 Session Progress", sdp=Sdp(mouth.port, (PCMA_FORMAT,)))
         ear.wait_for_more_audio(packets=SECOND)
         text = line(call)
-        assert stations(text).removeprefix("r") == "et"
+        assert stations(text).removeprefix("r") in handed_over("e", "t", path)
         assert_never_two_and_never_silent(text, path)
         assert set(heard(mouth.samples(), **TONES)) <= {"."}
         call.connect(mouth, sdp=Sdp(mouth.port, (PCMA_FORMAT,)))
         ear.wait_for_more_audio(packets=SECOND)
-        assert stations(line(call)).removeprefix("r") == "et"
+        assert stations(line(call)).removeprefix("r") in handed_over("e", "t", path)
 
 
 def test_a_network_that_only_announces_is_not_taken_for_a_party_on_hold(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, network: RtpPeer, mouth: RtpPeer
 ) -> None:
     """a=sendonly in the 183, a=sendrecv in the answer."""
     with waiting_caller(product, trunk, ear) as call:
@@ -211,7 +211,7 @@ def test_a_network_that_only_announces_is_not_taken_for_a_party_on_hold(
         call.connect(mouth)
         ear.wait_for_more_audio(packets=SECOND)
         mouth.wait_for_more_audio(packets=SECOND)
-        assert stations(line(call)).removeprefix("r") == "et"
+        assert stations(line(call)).removeprefix("r") in handed_over("e", "t", path)
         assert stations(heard(mouth.samples(), **TONES)) == "c"
 
 
