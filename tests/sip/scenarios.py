@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -62,10 +63,13 @@ class ScenarioTrunk:
         folder.mkdir()
         for frequency in tones:
             (folder / f"tone_{frequency}.ulaw").write_bytes(mulaw_tone(frequency))
-        server = SippServer(SCENARIOS / f"{scenario}.xml", folder, keys, options=options, port=self.port)
+        file = SCENARIOS / f"{scenario}.xml"
+        if self._is_lossy:
+            file = _staying_longer(file, folder)
+        server = SippServer(file, folder, keys, options=options, port=self.port)
         with server:
             yield server
-            wait_until(lambda: server.exit_status is not None, 60, f"the end of {scenario}")
+            wait_until(lambda: server.exit_status is not None, 90, f"the end of {scenario}")
             assert server.exit_status == 0, f"{server.ended()}\n{server.errors()}"
 
     def _forget_what_was_lost(self) -> None:
@@ -74,3 +78,19 @@ class ScenarioTrunk:
         self.product.engine.stop()
         self.product.engine.start()
         self.product.wait_ready()
+
+
+def _staying_longer(scenario: Path, folder: Path) -> Path:
+    """A copy of the scenario that answers a BYE which comes again for five seconds, three of its repetitions.
+
+    The files themselves stay one second, enough where nothing is lost: SIPp ends only after it.
+    """
+    copy = folder / scenario.name
+    text, replaced = re.subn(
+        r'(?:<timewait milliseconds="\d+"/>\s*)?</scenario>',
+        '<timewait milliseconds="5000"/>\n</scenario>',
+        scenario.read_text(),
+    )
+    assert replaced == 1, f"{scenario.name} does not end in </scenario>"
+    copy.write_text(text)
+    return copy
