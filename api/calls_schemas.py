@@ -20,15 +20,19 @@ _DATE_TIME = re.compile(
 _HEADER_TOKEN = re.compile(r"[!-~]+")
 
 
-def check_date_time(text: str) -> str:
-    """RFC 3339, section 5.6, with its leap second; a time zone is required."""
+def parse_date_time(text: str) -> datetime:
+    """RFC 3339, section 5.6, with its leap second; a time zone is required. To the second."""
     if (found := _DATE_TIME.fullmatch(text)) is None:
         raise PydanticCustomError("date_time", "must be an RFC 3339 date-time with time zone")
     date, hour_minute, second, zone = found.groups()
     try:
-        datetime.fromisoformat(f"{date}T{hour_minute}:{min(int(second), 59):02}{zone.upper()}")
+        return datetime.fromisoformat(f"{date}T{hour_minute}:{min(int(second), 59):02}{zone.upper()}")
     except ValueError as error:
         raise PydanticCustomError("date_time", "is not a date and time that exists") from error
+
+
+def check_date_time(text: str) -> str:
+    parse_date_time(text)
     return text
 
 
@@ -61,6 +65,10 @@ class AccessTokenCredential(StrictModel):
         alias="accessTokenExpiresUtc"
     )
     access_token_type: Literal["bearer"] = Field(alias="accessTokenType")
+
+    @property
+    def expires_at(self) -> datetime:
+        return parse_date_time(self.access_token_expires_utc)
 
 
 class CreateCallRequest(StrictModel):

@@ -18,6 +18,7 @@ from api.errors import (
     redis_reachable,
 )
 from api.policy import check_call
+from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
@@ -33,12 +34,14 @@ class CallService:
     def __init__(self, settings: Settings, calls: CallStore) -> None:
         self._settings = settings
         self._calls = calls
+        self._sinks = SinkAddresses.of(settings.notifier)
 
     async def create(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
         """Raises ApiError: 400, 422, 409, 503, in this order."""
         credential = request.sink_credential
         if request.sink is not None:
-            check_sink(request.sink, allow_insecure=self._settings.notifier.allow_insecure_sinks)
+            notifier = self._settings.notifier
+            check_sink(request.sink, self._sinks, allow_insecure=notifier.allow_insecure_sinks)
         elif credential is not None:
             raise InvalidArgumentError("sinkCredential: has no use without sink")
         caller, callee = request.caller.number, request.callee.number
@@ -56,6 +59,7 @@ class CallService:
             announcements=client.enterprise.announcements,
             sink=request.sink,
             sink_token=credential.access_token if credential else None,
+            sink_token_expires_at=credential.expires_at if credential else None,
             correlator=correlator,
         )
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 import httpx2
 
 from api.camara_events import status_changed
 from api.correlator import HEADER
+from api.sink_transport import ForbiddenAddressError
 from config.settings import NotifierSettings
-from state.call import Call, CallEvent
+from state.call import Call, CallEvent, utc_now
 from state.delivery_counts import DeliveryOutcome
 
 RESPONSE_LIMIT = 64 * 1024
 """Bytes of a sink's answer that are read, so that its connection can be used again."""
+
+OVERLOADED = frozenset({429, 502, 503, 504})
+"""Statuses that say nothing of the event, but that the sink takes none now."""
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,10 @@ class Attempt:
     outcome: DeliveryOutcome
     explanation: str
     """For the log: the status or the kind of failure."""
+    retry_after: float = 0
+    """Seconds that the sink asks us to wait (RFC 9110, section 10.2.3)."""
+    sink_is_down: bool = False
+    """Whether an attempt at another event would have met the same."""
 
 
 async def attempt(
@@ -30,8 +41,12 @@ async def attempt(
 ) -> Attempt:
     """POST the event; 2xx delivers it, 410 refuses it for good, anything else means another try.
 
+    With an access token that has expired nothing is sent.
+
     `timeout_after`: seconds for the whole exchange.
     """
+    if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
+        return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
     message = status_changed(call, event, public_url=public_url)
     headers = dict(message.headers)
     if call.sink_token is not None:
@@ -39,18 +54,21 @@ async def attempt(
     if call.correlator is not None:
         headers[HEADER] = call.correlator
     status: int | None = None
+    retry_after = 0.0
     try:
         async with (
             asyncio.timeout(timeout_after),
             http.stream("POST", str(call.sink), content=message.body, headers=headers) as response,
         ):
             status = response.status_code
+            retry_after = _retry_after(response)
             await _drain(response)
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         if status is None:
-            return Attempt(DeliveryOutcome.RETRIED, type(error).__name__)
+            cause = error.__cause__ if isinstance(error.__cause__, ForbiddenAddressError) else error
+            return Attempt(DeliveryOutcome.RETRIED, type(cause).__name__, sink_is_down=True)
         # The sink has answered; that its body was cut off changes nothing.
-    return Attempt(_outcome_of(status), f"HTTP {status}")
+    return Attempt(_outcome_of(status), f"HTTP {status}", retry_after, sink_is_down=status in OVERLOADED)
 
 
 def backoff(settings: NotifierSettings, failed_attempts: int) -> float:
@@ -64,6 +82,17 @@ def _outcome_of(status: int) -> DeliveryOutcome:
         return DeliveryOutcome.DELIVERED
     # CAMARA_common.yaml, Generic410: the sink says that this callback is no longer available.
     return DeliveryOutcome.REFUSED if status == 410 else DeliveryOutcome.RETRIED
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    """Seconds, from a number of seconds or a date; 0 without the header or with one that is neither."""
+    value = response.headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - utc_now()).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 async def _drain(response: httpx2.Response) -> None:

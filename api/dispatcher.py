@@ -11,6 +11,7 @@ import httpx2
 import structlog
 
 from api.delivery import Attempt, attempt, backoff
+from api.sink_health import Sink, SinkHealth
 from api.sinks import sink_authority
 from config import Settings
 from state.call import Call, utc_now
@@ -35,14 +36,20 @@ class Leased:
     delivery: Delivery
     call: Call
     sink: str
+    """Its authority."""
     start_before: float
+
+    @property
+    def health_key(self) -> Sink:
+        return self.call.enterprise_id, self.sink
 
 
 class Dispatcher:
     """Delivers what is due, in order per call (the outbox leases one event per call at a time).
 
-    One sink gets at most half of the slots, so that a dead one cannot hold up the others. What exceeds its
+    One sink gets at most half of the slots, so that a slow one cannot hold up the others. What exceeds its
     share waits in memory for as long as its lease covers a whole attempt, then is left to the outbox again.
+    A sink that is down gets one attempt at a time (sink_health.py).
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Dispatcher:
         self._running: set[asyncio.Task[None]] = set()
         self._per_sink_running: Counter[str] = Counter()
         self._parked: defaultdict[str, deque[Leased]] = defaultdict(deque)
+        self._health = SinkHealth(settings.notifier.backoff_initial)
         self._wake = asyncio.Event()
         self._stopping = False
         self._outage = False
@@ -96,7 +104,7 @@ class Dispatcher:
         self._parked.clear()
         try:
             for leased in parked:
-                await self._outbox.postpone(leased.delivery, 0)
+                await self._outbox.defer(leased.delivery, 0)
         except UNREACHABLE as error:
             self._unreachable(error)  # their leases run out
         while self._running:
@@ -114,7 +122,7 @@ class Dispatcher:
         calls = await asyncio.gather(*records, return_exceptions=True)
         for delivery, call in zip(deliveries, calls, strict=True):
             if isinstance(call, Call) and call.sink is not None:
-                self._admit(Leased(delivery, call, sink_authority(call.sink), start_before))
+                await self._admit(Leased(delivery, call, sink_authority(call.sink), start_before))
             else:
                 await self._set_aside(delivery, call)
         if len(deliveries) == room:
@@ -134,7 +142,10 @@ class Dispatcher:
             entry.error("event_without_call")
             await self._outbox.settle(delivery)
 
-    def _admit(self, leased: Leased) -> None:
+    async def _admit(self, leased: Leased) -> None:
+        if (wait := self._health.wait(leased.health_key)) > 0:
+            await self._outbox.defer(leased.delivery, wait)
+            return
         queue = self._parked[leased.sink]
         if self._per_sink_running[leased.sink] < self._per_sink:
             self._start(leased)
@@ -145,6 +156,7 @@ class Dispatcher:
             del self._parked[leased.sink]
 
     def _start(self, leased: Leased) -> None:
+        self._health.began(leased.health_key)
         self._per_sink_running[leased.sink] += 1
         task = asyncio.create_task(self._deliver(leased))
         self._running.add(task)
@@ -158,7 +170,8 @@ class Dispatcher:
         queue = self._parked.get(sink)
         while queue:
             following = queue.popleft()
-            if following.start_before > time.monotonic():
+            # Else its lease runs out and it is due again.
+            if following.start_before > time.monotonic() and self._health.wait(following.health_key) == 0:
                 self._start(following)
                 break
         if queue is not None and not queue:
@@ -180,7 +193,14 @@ class Dispatcher:
         except Exception as error:
             log.exception("delivery_crashed", call_id=delivery.event.call_id)
             result = Attempt(DeliveryOutcome.RETRIED, type(error).__name__)
-        await self._record(delivery, self._concluded(delivery, result))
+        if result.sink_is_down:
+            self._health.missed(leased.health_key)
+        else:
+            self._health.reached(leased.health_key)
+        delay = max(backoff(self._notifier, delivery.failed_attempts), result.retry_after)
+        # A sink that asks for patience gets it, but is asked once more before the event is given up.
+        delay = min(delay, self._notifier.give_up_after)
+        await self._record(delivery, self._concluded(delivery, result), delay)
 
     def _concluded(self, delivery: Delivery, result: Attempt) -> DeliveryOutcome:
         """The outcome, with patience at an end after `give_up_after`; and its log line."""
@@ -202,19 +222,26 @@ class Dispatcher:
                 entry.warning("event_not_delivered")
             case DeliveryOutcome.REFUSED:
                 entry.warning("event_refused_by_sink")
+            case DeliveryOutcome.TOKEN_EXPIRED:
+                entry.warning("sink_token_expired")
             case DeliveryOutcome.GIVEN_UP:
                 entry.error("event_given_up")
         return outcome
 
-    async def _record(self, delivery: Delivery, outcome: DeliveryOutcome) -> None:
-        """Tell the outbox, however long Redis is away: a delivered event must not be delivered again."""
+    async def _record(self, delivery: Delivery, outcome: DeliveryOutcome, delay: float) -> None:
+        """Tell the outbox, however long Redis is away: a delivered event must not be delivered again.
+
+        `delay`: seconds until the next attempt, if there is to be one.
+        """
         while True:
             try:
-                if outcome is DeliveryOutcome.RETRIED:
-                    delay = backoff(self._notifier, delivery.failed_attempts)
-                    await self._outbox.postpone(delivery, delay)
-                else:
-                    await self._outbox.settle(delivery)
+                match outcome:
+                    case DeliveryOutcome.DELIVERED:
+                        await self._outbox.settle(delivery)
+                    case DeliveryOutcome.RETRIED:
+                        await self._outbox.postpone(delivery, delay)
+                    case _:
+                        await self._outbox.bury(delivery, outcome)
                 await self._counts.add(outcome)
                 return
             except UNREACHABLE as error:

@@ -6,13 +6,14 @@ import asyncio
 import signal
 import sys
 
-import httpx2
 import structlog
 import uvloop
 from redis.asyncio import Redis
 
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.lost_engines import LostEngineReaper
+from api.sink_addresses import SinkAddresses
+from api.sink_transport import sink_client
 from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
 from state.calls import CallStore
@@ -47,17 +48,14 @@ async def serve(settings: Settings, redis_url: str) -> None:
     lost_after = settings.engine.lost_after
     async with (
         connect(redis_url) as redis,
-        # Settings come from one place: neither proxies nor credentials are taken from the environment.
-        httpx2.AsyncClient(
+        sink_client(
+            SinkAddresses.of(settings.notifier),
             timeout=settings.notifier.timeout,
-            follow_redirects=False,
-            trust_env=False,
-            # Shorter than the idle time of common servers: a POST that meets their close is a failed try.
-            limits=httpx2.Limits(max_connections=settings.notifier.concurrency, keepalive_expiry=2),
+            connections=settings.notifier.concurrency,
         ) as http,
     ):
         calls = CallStore(redis, keys, retention=settings.call.retention, engine_lost_after=lost_after)
-        outbox = Outbox(redis, keys)
+        outbox = Outbox(redis, keys, retention=settings.call.retention)
         dispatcher = Dispatcher(
             settings, outbox=outbox, calls=calls, counts=DeliveryCounts(redis, keys), http=http
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 import httpx2
 
 from api.errors import InvalidArgumentError
+from api.sink_addresses import SinkAddresses
 
 _URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 """RFC 3986, section 2: the characters of a URI."""
@@ -17,10 +16,10 @@ _URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
 
-def check_sink(sink: str, *, allow_insecure: bool) -> None:
-    """`allow_insecure` (the lab) admits http and this machine's own addresses.
+def check_sink(sink: str, addresses: SinkAddresses, *, allow_insecure: bool) -> None:
+    """`allow_insecure` (the lab) admits http.
 
-    Raises InvalidArgumentError.
+    What a name leads to is checked at each delivery (sink_transport.py). Raises InvalidArgumentError.
     """
     if _URI.fullmatch(sink) is None:
         raise InvalidArgumentError("sink: must be a URI (RFC 3986)")
@@ -35,34 +34,10 @@ def check_sink(sink: str, *, allow_insecure: bool) -> None:
         raise InvalidArgumentError("sink: must name a host and may name a port from 1 to 65535")
     if "@" in urlsplit(sink).netloc:
         raise InvalidArgumentError("sink: must not carry user information; use sinkCredential")
-    if not allow_insecure and _is_local(url.host):
-        raise InvalidArgumentError("sink: must not be an address of the platform's own machine or link")
+    if not addresses.admits_host(url.host):
+        raise InvalidArgumentError("sink: must be at a public address")
 
 
 def sink_authority(sink: str) -> str:
     """Host and port: what deliveries of several calls have in common when a sink is slow."""
     return httpx2.URL(sink).netloc.decode("ascii")
-
-
-def _is_local(host: str) -> bool:
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    address = _literal(name)
-    if address is None:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    address = mapped or address
-    return address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
-
-
-def _literal(name: str) -> IPv4Address | IPv6Address | None:
-    """An address as connect() would read it: also `127.1`, `0x7f000001` and `2130706433` are loopback."""
-    try:
-        return ip_address(name)
-    except ValueError:
-        pass
-    try:
-        return IPv4Address(socket.inet_aton(name))
-    except OSError:
-        return None

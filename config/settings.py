@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_VARIABLE = "DIALBRIDGE_CONFIG"
@@ -259,7 +259,9 @@ class RecordingSettings(Section):
 
 class NotifierSettings(Section):
     allow_insecure_sinks: bool = False
-    """Accept http:// sinks. For the lab only."""
+    """Accept http:// sinks, and sinks at any address. For the lab only."""
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    """Where sinks may be beside public addresses, such as the carrier's own network."""
     timeout: Seconds = 10.0
     concurrency: int = Field(default=64, ge=1)
     backoff_initial: Seconds = 1.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -25,6 +27,8 @@ app = typer.Typer(
 
 cdr = typer.Typer(help="Call detail records.", no_args_is_help=True)
 app.add_typer(cdr, name="cdr")
+dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
+app.add_typer(dead_letters, name="dead-letters")
 
 ConfigOption = Annotated[
     Path | None,
@@ -106,23 +110,59 @@ def export_cdr(
 ) -> None:
     """Write one record for each call that ended in a period, with reason, duration and quality."""
     from dialbridge.cdr import export, utc  # noqa: PLC0415
-    from state.connection import UNREACHABLE  # noqa: PLC0415
 
     start, end = utc(start), utc(end)
     if end <= start:
         raise typer.BadParameter("--to must be later than --from")
-    try:
+    with _redis_in_reach():
         count = export(load_settings(_named(config)), start=start, end=end, style=style, output=output)
-    except ConfigurationError as error:
-        _fail(str(error))
-    except UNREACHABLE as error:
-        _fail(f"Redis cannot be reached, or the file cannot be written: {error}")
     if output is not None:
         print(f"{count} records in {output}", file=sys.stderr)
 
 
+CallIdsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Calls; none: all.", metavar="[CALL_ID]...")
+]
+
+
+@dead_letters.command("list")
+def list_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption = None) -> None:
+    """Print the events that will not be delivered any more, a JSON line for each, and why."""
+    from dialbridge.dead_letters import list_letters  # noqa: PLC0415
+
+    with _redis_in_reach():
+        count = list_letters(load_settings(_named(config)), call_ids or ())
+    print(f"{count} dead letters", file=sys.stderr)
+
+
+@dead_letters.command("resend")
+def resend_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption = None) -> None:
+    """Send them again, each with its own id. What fails again becomes a dead letter again."""
+    from dialbridge.dead_letters import resend  # noqa: PLC0415
+    from state.dead_letters import ResendResult  # noqa: PLC0415
+
+    with _redis_in_reach():
+        results = resend(load_settings(_named(config)), call_ids or ())
+    print(f"{results[ResendResult.RESENT]} events on their way", file=sys.stderr)
+    if lost := results[ResendResult.NO_SINK]:
+        _fail(f"{lost} events stay dead letters: the records of their calls, which name the sinks, are gone")
+
+
 def main() -> None:
     app()
+
+
+@contextmanager
+def _redis_in_reach() -> Iterator[None]:
+    """Turns what a command meets at the settings or at Redis into one sentence and exit status 1."""
+    from state.connection import UNREACHABLE  # noqa: PLC0415
+
+    try:
+        yield
+    except ConfigurationError as error:
+        _fail(str(error))
+    except UNREACHABLE as error:
+        _fail(f"Redis cannot be reached, or a file cannot be written: {error}")
 
 
 def _named(config: Path | None) -> Path | None:

@@ -90,6 +90,7 @@ class Call(BaseModel):
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     sink: str | None = None
     sink_token: str | None = None
+    sink_token_expires_at: datetime | None = None
     correlator: str | None = None
 
     engine_id: str | None = None

@@ -160,6 +160,7 @@ class CallStore:
                 keys.outbox_wake,
                 keys.sip(call_id),
                 keys.cdrs,
+                keys.dead_letters,
             ],
             args=[
                 keys.root,

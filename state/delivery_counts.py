@@ -14,8 +14,16 @@ class DeliveryOutcome(StrEnum):
     RETRIED = "retried"
     """An attempt failed and another one will follow."""
     REFUSED = "refused"
-    """The sink answered 410 Gone."""
+    """The sink answered 410 Gone: it gets no more events of this call."""
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105  # an outcome
+    """The access token for the sink is no longer good: the sink gets no more events of this call."""
     GIVEN_UP = "given_up"
+    """Nobody took the event in time."""
+
+    @property
+    def stops_the_call(self) -> bool:
+        """Whether later events of the same call would meet the same end."""
+        return self in (DeliveryOutcome.REFUSED, DeliveryOutcome.TOKEN_EXPIRED)
 
 
 class DeliveryCounts:

@@ -71,6 +71,11 @@ class Keys:
         return f"{self.root}outbox:{call_id}:attempt"
 
     @property
+    def dead_letters(self) -> str:
+        """stream: events that will not be delivered any more, with the reason."""
+        return f"{self.root}outbox:dead"
+
+    @property
     def delivery_counts(self) -> str:
         """hash: how many deliveries ended how, over all notifiers."""
         return f"{self.root}deliveries"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ class Received:
     path: str
     headers: dict[str, str]
     event: dict[str, Any]
+    at: float
+    """Monotonic seconds."""
 
     @property
     def state(self) -> str:
@@ -30,6 +33,8 @@ class SinkServer:
         """Per path, the statuses of the next answers; 204 when there is none left."""
         self.held: dict[str, threading.Event] = {}
         """Per path, no answer before this event is set."""
+        self.retry_after: dict[str, str] = {}
+        """Per path, the header of each answer that is no success."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._server.block_on_close = False
@@ -67,12 +72,15 @@ class SinkServer:
             def do_POST(self) -> None:  # http.server's name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                sink.received.append(Received(self.path, headers, json.loads(body)))
+                sink.received.append(Received(self.path, headers, json.loads(body), time.monotonic()))
                 if (gate := sink.held.get(self.path)) is not None:
                     gate.wait(30)
                 answers = sink.answers[self.path]
                 try:
-                    self.send_response(answers.popleft() if answers else 204)
+                    status = answers.popleft() if answers else 204
+                    self.send_response(status)
+                    if status >= 300 and self.path in sink.retry_after:
+                        self.send_header("Retry-After", sink.retry_after[self.path])
                     if self.path.startswith("/redirect"):
                         self.send_header("Location", f"{sink.root}/elsewhere")
                     self.send_header("Content-Length", "0")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from state.call import CallState, DisconnectionReason
+from state.call import CallState, DisconnectionReason, utc_now
 from state.connection import connect
+from state.dead_letters import DeadLetters
 from state.delivery_counts import DeliveryCounts, DeliveryOutcome
 from state.keys import Keys
 from state.outbox import Outbox
@@ -36,7 +39,7 @@ def live_and_end(engine: PlayedEngine, call_id: str) -> None:
 def nothing_left(engine: PlayedEngine, redis_url: str, prefix: str) -> None:
     async def due() -> float | None:
         async with connect(redis_url) as redis:
-            return await Outbox(redis, Keys(prefix)).seconds_until_due()
+            return await Outbox(redis, Keys(prefix), retention=60).seconds_until_due()
 
     wait_until(lambda: engine.run(due()) is None, what="an empty outbox")
 
@@ -45,6 +48,19 @@ def count(engine: PlayedEngine, redis_url: str, prefix: str, outcome: DeliveryOu
     async def read() -> int:
         async with connect(redis_url) as redis:
             return (await DeliveryCounts(redis, Keys(prefix)).read())[outcome]
+
+    return engine.run(read())
+
+
+def letters(engine: PlayedEngine, redis_url: str, prefix: str) -> list[tuple[str, str, str]]:
+    """Call, state and reason of each dead letter."""
+
+    async def read() -> list[tuple[str, str, str]]:
+        async with connect(redis_url) as redis:
+            return [
+                (letter.event.call_id, letter.event.state.value, letter.reason.value)
+                async for letter in DeadLetters(redis, Keys(prefix)).all()
+            ]
 
     return engine.run(read())
 
@@ -98,14 +114,102 @@ def test_a_redirect_is_not_followed(engine: PlayedEngine, sink: SinkServer) -> N
 
 
 @pytest.mark.usefixtures("running")
-def test_gone_ends_the_delivery_of_that_event(
+def test_after_gone_no_event_of_the_call_is_sent(
     engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str
 ) -> None:
     sink.answers["/gone"].extend([410])
+    call, other = engine.create(sink=f"{sink.root}/gone"), engine.create(sink=f"{sink.root}/other")
+    wait_until(lambda: letters(engine, redis_url, prefix) == [(call.id, "initiating", "refused")])
+    for one in (call, other):
+        engine.end(one.id, DisconnectionReason.CALLER_BUSY)
+    sink.wait_for("/other", 2)
+    nothing_left(engine, redis_url, prefix)
+    assert [one.state for one in sink.at("/gone")] == ["initiating"]
+    assert letters(engine, redis_url, prefix) == [
+        (call.id, "initiating", "refused"),
+        (call.id, "disconnected", "refused"),
+    ]
+    assert count(engine, redis_url, prefix, DeliveryOutcome.REFUSED) == 1
+
+
+def test_events_that_wait_behind_one_refused_are_dead_letters_too(
+    engine: PlayedEngine, sink: SinkServer, notifier: NotifierProcess, redis_url: str, prefix: str
+) -> None:
+    sink.answers["/gone"].extend([410])
     call = engine.create(sink=f"{sink.root}/gone")
-    engine.end(call.id, DisconnectionReason.CALLER_BUSY)
-    assert [one.state for one in sink.wait_for("/gone", 2)] == ["initiating", "disconnected"]
-    wait_until(lambda: count(engine, redis_url, prefix, DeliveryOutcome.REFUSED) == 1)
+    live_and_end(engine, call.id)
+    notifier.start()
+    nothing_left(engine, redis_url, prefix)
+    assert [one.state for one in sink.at("/gone")] == ["initiating"]
+    assert letters(engine, redis_url, prefix) == [(call.id, state, "refused") for state in WHOLE_LIFE]
+
+
+@pytest.mark.usefixtures("running")
+def test_nothing_is_sent_with_an_expired_token(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str
+) -> None:
+    hour = timedelta(hours=1)
+    expired = engine.create(
+        sink=f"{sink.root}/expired", sink_token="old", sink_token_expires_at=utc_now() - hour
+    )
+    good = engine.create(sink=f"{sink.root}/good", sink_token="new", sink_token_expires_at=utc_now() + hour)
+    for call in (expired, good):
+        live_and_end(engine, call.id)
+    sink.wait_for("/good", 5)
+    nothing_left(engine, redis_url, prefix)
+    assert sink.at("/expired") == []
+    assert letters(engine, redis_url, prefix) == [
+        (expired.id, state, "token_expired") for state in WHOLE_LIFE
+    ]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_sink_is_given_the_time_that_it_asks_for(engine: PlayedEngine, sink: SinkServer, form: str) -> None:
+    in_three_seconds = format_datetime(utc_now() + timedelta(seconds=3), usegmt=True)
+    sink.retry_after["/busy"] = "2" if form == "seconds" else in_three_seconds
+    sink.answers["/busy"].extend([429])
+    engine.create(sink=f"{sink.root}/busy")
+    first, second = sink.wait_for("/busy", 2)
+    assert second.at - first.at > 1.5, "without Retry-After it would be 0.05 s"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("nonsense", ["soon", "-5", "1e9", "Wed, 99 Nov 2026 00:00:00 GMT"])
+def test_a_retry_after_that_means_nothing_changes_nothing(
+    engine: PlayedEngine, sink: SinkServer, nonsense: str
+) -> None:
+    sink.retry_after["/odd"] = nonsense
+    sink.answers["/odd"].extend([500])
+    engine.create(sink=f"{sink.root}/odd")
+    sink.wait_for("/odd", 2)
+
+
+@pytest.mark.usefixtures("running")
+def test_a_sink_that_is_down_is_probed_by_one_event_at_a_time(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str
+) -> None:
+    sink.answers["/down"].extend([503] * 3)
+    first = engine.create(sink=f"{sink.root}/down")
+    sink.wait_for("/down", 1)
+    calls = [first, *(engine.create(sink=f"{sink.root}/down") for _ in range(30))]
+    received = sink.wait_for("/down", 34)
+    nothing_left(engine, redis_url, prefix)
+    assert len(received) == len(calls) + 3, "31 events that were taken, and 3 probes that were not"
+    assert {one.event["data"]["callId"] for one in received[3:]} == {call.id for call in calls}
+
+
+@pytest.mark.usefixtures("running")
+def test_one_enterprises_failing_sink_holds_up_no_other_enterprise_at_the_same_host(
+    engine: PlayedEngine, sink: SinkServer
+) -> None:
+    sink.retry_after["/theirs"] = "3600"
+    sink.answers["/theirs"].extend([429] * 1000)
+    engine.create(sink=f"{sink.root}/theirs", enterprise_id="acme")
+    sink.wait_for("/theirs", 1)
+    for _ in range(5):
+        engine.create(sink=f"{sink.root}/ours", enterprise_id="globex")
+    sink.wait_for("/ours", 5)
 
 
 @pytest.mark.usefixtures("running")
@@ -137,6 +241,7 @@ def test_events_are_given_up_in_the_end(
     nothing_left(engine, redis_url, prefix)
     assert len(sink.at("/broken")) > 1
     assert "event_given_up" in patient.log()
+    assert letters(engine, redis_url, prefix) == [(call.id, "initiating", "given_up")]
     sink.answers["/broken"].clear()
     engine.advance(call.id, CallState.CALLING_CALLER)
     wait_until(lambda: sink.at("/broken")[-1].state == "callingCaller")

@@ -1,0 +1,80 @@
+"""HTTP to sinks: a name is resolved once, and the connection goes to an address that was checked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+
+import httpcore2
+import httpx2
+
+from api.sink_addresses import Address, SinkAddresses
+
+
+class ForbiddenAddressError(httpcore2.ConnectError):
+    """The sink's name leads to no address that events may be sent to."""
+
+
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects only to admitted addresses.
+
+    Who checks a name and then lets the library resolve it again is open to DNS rebinding. Host header, SNI
+    and the check of the certificate still go by the name: httpcore takes them from the URL.
+    """
+
+    def __init__(self, addresses: SinkAddresses) -> None:
+        self._addresses = addresses
+        self._network = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        admitted = [address for address in await _resolve(host, port) if self._addresses.admits(address)]
+        if not admitted:
+            raise ForbiddenAddressError(f"{host} has no public address")
+        share = None if timeout is None else timeout / len(admitted)
+        *others, last = (str(address) for address in admitted)
+        for address in others:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._network.connect_tcp(address, port, share, local_address, socket_options)
+        return await self._network.connect_tcp(last, port, share, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    """In the order in which the system prefers them (RFC 6724)."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore2.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
+    return [ip_address(address[0]) for *_, address in found]
+
+
+def sink_client(addresses: SinkAddresses, *, timeout: float, connections: int) -> httpx2.AsyncClient:
+    """`timeout`: seconds for each step of an exchange; `connections`: at the same time.
+
+    Settings come from one place: neither proxies nor credentials are taken from the environment. Redirects
+    are not followed: where they lead, nobody has checked.
+    """
+    # Shorter than the idle time of common servers: a POST that meets their close is a failed try.
+    limits = httpx2.Limits(max_connections=connections, keepalive_expiry=2)
+    tls = httpx2.create_ssl_context(trust_env=False)
+    transport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False)
+    # The transport has no argument for a network backend.
+    transport._pool = httpcore2.AsyncConnectionPool(
+        ssl_context=tls,
+        max_connections=limits.max_connections,
+        keepalive_expiry=limits.keepalive_expiry,
+        network_backend=CheckedBackend(addresses),
+    )
+    return httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)

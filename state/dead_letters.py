@@ -1,0 +1,82 @@
+"""Events that no sink has taken and none will get any more, until somebody sends them again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from redis.asyncio import Redis
+
+from state.call import CallEvent
+from state.connection import load_script
+from state.delivery_counts import DeliveryOutcome
+from state.keys import Keys
+
+PAGE = 500
+"""Letters that one round trip reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    id: str
+    event: CallEvent
+    reason: DeliveryOutcome
+    """`refused`, `token_expired` or `given_up`."""
+
+    @property
+    def buried_at(self) -> datetime:
+        """UTC, by the clock of the Redis server."""
+        return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
+
+
+class ResendResult(StrEnum):
+    RESENT = "resent"
+    UNKNOWN = "unknown"
+    """It was sent again already, or it was too old to be kept."""
+    NO_SINK = "no_sink"
+    """The call's record, which named the sink, has gone."""
+
+
+class DeadLetters:
+    """Kept as long as the records of ended calls.
+
+    Every method may raise one of `state.connection.UNREACHABLE`.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._resend = load_script(redis, "resend_dead_letter")
+
+    async def all(self) -> AsyncIterator[DeadLetter]:
+        """In the order in which delivery ended."""
+        first = "-"
+        while True:
+            entries: Any = await self._redis.xrange(self._keys.dead_letters, first, count=PAGE)
+            for letter_id, fields in entries:
+                event = CallEvent.model_validate_json(fields["event"])
+                yield DeadLetter(letter_id, event, DeliveryOutcome(fields["reason"]))
+                first = f"({letter_id}"
+            if len(entries) < PAGE:
+                return
+
+    async def resend(self, letter: DeadLetter) -> ResendResult:
+        """Make the event due again, with its id; the letter is one no longer.
+
+        Several of one call are to be sent again in their order, or the sink gets them in another.
+        """
+        keys, call_id = self._keys, letter.event.call_id
+        answer = await self._resend(
+            keys=[
+                keys.dead_letters,
+                keys.call(call_id),
+                keys.outbox(call_id),
+                keys.outbox_due,
+                keys.outbox_wake,
+            ],
+            args=[letter.id, call_id],
+        )
+        return ResendResult(answer)
