@@ -12,6 +12,8 @@ from api.calls_schemas import CALL_ID_PATTERN, CallResource, CreateCallRequest, 
 from api.calls_service import CallService
 from api.correlator import correlator
 from api.errors import ApiError
+from api.idempotency import HEADER as IDEMPOTENCY_KEY
+from api.idempotency import idempotency_of
 from api.services import Services, get_services
 from api.strict_json import read_json
 from api.tokens import Scope
@@ -20,6 +22,14 @@ router = APIRouter(tags=["Calls"])
 
 CallId = Annotated[str, Path(alias="callId", pattern=CALL_ID_PATTERN, description="Unique call identifier")]
 Correlator = Annotated[str, Depends(correlator)]
+
+IDEMPOTENCY_PARAMETER = {
+    "name": IDEMPOTENCY_KEY,
+    "in": "header",
+    "required": False,
+    "description": "Repeated within 24 hours with the same key and content, a request makes no second call.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
 
 ERRORS = {
     400: "Bad Request",
@@ -53,12 +63,13 @@ Calls = Annotated[CallService, Depends(call_service)]
     response_model=CallResource,
     responses=documented_errors(400, 401, 403, 409, 415, 422, 503),
     openapi_extra={
+        "parameters": [IDEMPOTENCY_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {"schema": {"$ref": f"#/components/schemas/{CreateCallRequest.__name__}"}}
             },
-        }
+        },
     },
 )
 async def create_call(
@@ -70,7 +81,8 @@ async def create_call(
 ) -> Response:
     # The body is read here, not by the framework: 401 and 403 come before 400.
     try:
-        call = await calls.create(client, await read_json(request, CreateCallRequest), correlator)
+        content = await read_json(request, CreateCallRequest)
+        call = await calls.create(client, content, correlator, idempotency_of(request, content))
     except ApiError as error:
         services.metrics.calls_refused.labels(error.code).inc()
         raise

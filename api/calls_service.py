@@ -11,6 +11,7 @@ from api.calls_schemas import CreateCallRequest
 from api.errors import (
     AlreadyExistsError,
     CallEndedError,
+    IdempotencyKeyReusedError,
     InvalidArgumentError,
     NotFoundError,
     RecordingNotSupportedError,
@@ -22,7 +23,16 @@ from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
-from state.calls import CallStore, Duplicate, NoRecorder, Placed, ReleaseResult
+from state.calls import (
+    CallStore,
+    Duplicate,
+    Idempotency,
+    KeyReused,
+    NoRecorder,
+    Placed,
+    ReleaseResult,
+    Repeated,
+)
 
 log = structlog.get_logger()
 
@@ -36,8 +46,22 @@ class CallService:
         self._calls = calls
         self._sinks = SinkAddresses.of(settings.notifier)
 
-    async def create(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
-        """Raises ApiError: 400, 422, 409, 503, in this order."""
+    async def create(
+        self,
+        client: Client,
+        request: CreateCallRequest,
+        correlator: str,
+        idempotency: Idempotency | None = None,
+    ) -> Call:
+        """The call as it was made, also when the request comes again with its idempotency key.
+
+        Raises ApiError: 400, 422, 409, 503, in this order.
+        """
+        if idempotency is not None:
+            with redis_reachable():
+                repeated = await self._calls.repeated(client.id, idempotency)
+            if repeated is not None:
+                return await self._made_before(repeated)
         credential = request.sink_credential
         if request.sink is not None:
             notifier = self._settings.notifier
@@ -64,7 +88,7 @@ class CallService:
         )
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
         with redis_reachable():
-            match await self._calls.create(call, first):
+            match await self._calls.create(call, first, idempotency):
                 case Placed(engine_id):
                     log.info(
                         "call_created",
@@ -75,12 +99,24 @@ class CallService:
                         callee=mask_number(callee),
                     )
                     return call
+                case Repeated() | KeyReused() as repeated:
+                    return await self._made_before(repeated)
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
                     raise RecordingNotSupportedError("No engine has room for another recording.")
                 case _:
                     raise UnavailableError("No engine has room for another call.")
+
+    async def _made_before(self, repeated: Repeated | KeyReused) -> Call:
+        """Raises IdempotencyKeyReusedError, NotFoundError when the call's record is gone."""
+        if isinstance(repeated, KeyReused):
+            raise IdempotencyKeyReusedError
+        with redis_reachable():
+            call = await self._calls.get(repeated.call_id)
+        if call is None:
+            raise NotFoundError
+        return call.model_copy(update={"state": CallState.INITIATING})
 
     async def get(self, client: Client, call_id: str) -> Call:
         """Raises NotFoundError, also for another client's call: its existence is none of their business."""

@@ -134,6 +134,13 @@ class CalleeNotAvailableError(ApiError):
     default = "Callee number is currently not reachable or not allowed to receive a call."
 
 
+class IdempotencyKeyReusedError(ApiError):
+    """draft-ietf-httpapi-idempotency-key-header-07, section 2.7. CAMARA has no code for it."""
+
+    status, code = 422, "IDEMPOTENCY_KEY_REUSED"
+    default = "The Idempotency-Key belongs to another request."
+
+
 class InternalError(ApiError):
     status, code = 500, "INTERNAL"
     default = "Unknown server error. Typically a server bug."

@@ -35,12 +35,37 @@ class Duplicate:
     """The live call between the same two numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key for one request: repeated with the same content, it makes no second call."""
+
+    key: str
+    fingerprint: str
+    """Of the request's content."""
+    lifetime: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The request has made a call already."""
+
+    call_id: str
+
+
+class KeyReused:
+    """The key belongs to a request of other content."""
+
+
 class NoRoom:
     """No engine is up with a free slot."""
 
 
 class NoRecorder:
     """Engines have room, but none of them can record another call."""
+
+
+CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused
 
 
 class TransitionResult(StrEnum):
@@ -85,9 +110,20 @@ class CallStore:
         self._sample = load_script(redis, "sample_quality")
         self._attach = load_script(redis, "attach_recording")
 
-    async def create(self, call: Call, first: CallEvent) -> Placed | Duplicate | NoRoom | NoRecorder:
+    async def repeated(self, client_id: str, idempotency: Idempotency) -> Repeated | KeyReused | None:
+        """What `create` would answer because of the key alone; None: nothing."""
+        kept: Any = await self._redis.hgetall(self._keys.idempotency(client_id, idempotency.key))
+        if not kept:
+            return None
+        return Repeated(kept["call_id"]) if kept["fingerprint"] == idempotency.fingerprint else KeyReused()
+
+    async def create(
+        self, call: Call, first: CallEvent, idempotency: Idempotency | None = None
+    ) -> CreationResult:
         """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
         keys = self._keys
+        names: list[str] = [keys.idempotency(call.client_id, idempotency.key)] if idempotency else []
+        values: list[str | int] = [idempotency.fingerprint, idempotency.lifetime] if idempotency else []
         answer = await self._create(
             keys=[
                 keys.call(call.id),
@@ -97,6 +133,7 @@ class CallStore:
                 keys.outbox(call.id),
                 keys.outbox_due,
                 keys.outbox_wake,
+                *names,
             ],
             args=[
                 keys.root,
@@ -104,6 +141,7 @@ class CallStore:
                 json.dumps(_to_hash(call)),
                 first.model_dump_json(exclude_none=True),
                 self._lost_after_ms,
+                *values,
             ],
         )
         match answer:
@@ -113,6 +151,10 @@ class CallStore:
                 return Duplicate(call_id)
             case ["no_recorder"]:
                 return NoRecorder()
+            case ["repeated", call_id]:
+                return Repeated(call_id)
+            case ["key_reused"]:
+                return KeyReused()
             case _:
                 return NoRoom()
 

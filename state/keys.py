@@ -3,7 +3,9 @@ they share one slot."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Keys:
     def pair(self, enterprise_id: str, caller: str, callee: str) -> str:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
+
+    def idempotency(self, client_id: str, key: str) -> str:
+        """hash: which call a client's Idempotency-Key made, and of what request."""
+        # Hashed: where one ends and the other begins must not be the client's to say.
+        return f"{self.root}idempotency:{sha256(json.dumps([client_id, key]).encode()).hexdigest()}"
 
     @property
     def engines(self) -> str:

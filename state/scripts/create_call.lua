@@ -1,12 +1,19 @@
 -- Create a call: refuse a duplicate pair, reserve a slot on the engine with the most room, write the record,
 -- append the first event and the engine's command. All or nothing.
--- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel
--- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms)
--- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'}
+-- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 idempotency key if there is one
+-- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms),
+--       with an idempotency key: 6 fingerprint of the request, 7 how long the key is kept (s)
+-- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'} | {'repeated', call id} |
+--         {'key_reused'}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+if KEYS[8] then
+  local kept = redis.call('HMGET', KEYS[8], 'fingerprint', 'call_id')
+  if kept[1] == ARGV[6] then return {'repeated', kept[2]} end
+  if kept[1] then return {'key_reused'} end
+end
 local other = redis.call('GET', KEYS[3])
 if other then return {'duplicate', other} end
 
@@ -32,6 +39,10 @@ for field, value in pairs(record) do
 end
 redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('SET', KEYS[3], call_id)
+if KEYS[8] then
+  redis.call('HSET', KEYS[8], 'fingerprint', ARGV[6], 'call_id', call_id)
+  redis.call('EXPIRE', KEYS[8], ARGV[7])
+end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])
 if record.sink then

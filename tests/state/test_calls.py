@@ -20,6 +20,7 @@ from state.call import (
 )
 from state.calls import (
     CallStore,
+    CreationResult,
     Duplicate,
     NoRecorder,
     NoRoom,
@@ -90,7 +91,7 @@ GOOD = LegQuality(
 )
 
 
-async def create(store: CallStore, call: Call) -> Placed | Duplicate | NoRoom | NoRecorder:
+async def create(store: CallStore, call: Call) -> CreationResult:
     return await store.create(call, step(call.id, CallState.INITIATING, epoch=0).event)
 
 
