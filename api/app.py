@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api import calls_http, health_http, issuer_http, recordings_http
+from api import calls_http, health_http, issuer_http, recordings_http, sink_keys_http
 from api.calls_schemas import CreateCallRequest
 from api.correlator import CorrelatorMiddleware
 from api.encoded_slash import EncodedSlashMiddleware
@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(recordings_http.router, prefix=base_path)
     if services.issuer is not None:
         app.include_router(issuer_http.router)
+    app.include_router(sink_keys_http.router)
     app.include_router(health_http.router)
     install_error_responses(app)
     # The last one added is the outermost.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from api.strict_json import StrictModel
@@ -43,21 +43,13 @@ def check_token(text: str) -> str:
     return text
 
 
-def check_credential_type(value: Any) -> Any:
-    if value == "PRIVATE_KEY_JWT":
-        raise PydanticCustomError("credential_type", "PRIVATE_KEY_JWT is not supported; use ACCESSTOKEN")
-    return value
-
-
 class Party(StrictModel):
     number: str
     """Any string here: one off the E.164 pattern is 422 INVALID_PHONE_NUMBER, not 400."""
 
 
 class AccessTokenCredential(StrictModel):
-    credential_type: Annotated[Literal["ACCESSTOKEN"], BeforeValidator(check_credential_type)] = Field(
-        alias="credentialType"
-    )
+    credential_type: Literal["ACCESSTOKEN"] = Field(alias="credentialType")
     access_token: Annotated[str, Field(max_length=4096), AfterValidator(check_token)] = Field(
         alias="accessToken", repr=False
     )
@@ -71,11 +63,22 @@ class AccessTokenCredential(StrictModel):
         return parse_date_time(self.access_token_expires_utc)
 
 
+class PrivateKeyJwtCredential(StrictModel):
+    credential_type: Literal["PRIVATE_KEY_JWT"] = Field(alias="credentialType")
+    client_id: str = Field(alias="clientId", min_length=1, max_length=128)
+    token_uri: str = Field(alias="tokenUri", max_length=2048, json_schema_extra={"format": "uri"})
+
+
+SinkCredential = Annotated[
+    AccessTokenCredential | PrivateKeyJwtCredential, Field(discriminator="credential_type")
+]
+
+
 class CreateCallRequest(StrictModel):
     caller: Party
     callee: Party
     sink: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "uri"})] | None = None
-    sink_credential: AccessTokenCredential | None = Field(default=None, alias="sinkCredential")
+    sink_credential: SinkCredential | None = Field(default=None, alias="sinkCredential")
     recording_enabled: bool = Field(default=False, alias="recordingEnabled")
 
 

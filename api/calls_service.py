@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from api.authorization import Client
-from api.calls_schemas import CreateCallRequest
+from api.calls_schemas import (
+    AccessTokenCredential,
+    CreateCallRequest,
+    PrivateKeyJwtCredential,
+    SinkCredential,
+)
 from api.errors import (
     AlreadyExistsError,
     CallEndedError,
@@ -40,6 +46,17 @@ RELEASE_TIMEOUT = 8.0
 """Seconds a DELETE waits for both legs to be ended; below the Redis client's socket timeout."""
 
 
+def _sink_fields(credential: SinkCredential | None) -> dict[str, Any]:
+    """Of the call's record."""
+    match credential:
+        case AccessTokenCredential(access_token=token):
+            return {"sink_token": token, "sink_token_expires_at": credential.expires_at}
+        case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
+            return {"sink_client_id": client_id, "sink_token_uri": token_uri}
+        case _:
+            return {}
+
+
 class CallService:
     def __init__(self, settings: Settings, calls: CallStore) -> None:
         self._settings = settings
@@ -64,8 +81,11 @@ class CallService:
                 return await self._made_before(repeated)
         credential = request.sink_credential
         if request.sink is not None:
-            notifier = self._settings.notifier
-            check_sink(request.sink, self._sinks, allow_insecure=notifier.allow_insecure_sinks)
+            insecure = self._settings.notifier.allow_insecure_sinks
+            check_sink(request.sink, self._sinks, allow_insecure=insecure)
+            if isinstance(credential, PrivateKeyJwtCredential):
+                name = "sinkCredential.tokenUri"
+                check_sink(credential.token_uri, self._sinks, allow_insecure=insecure, name=name)
         elif credential is not None:
             raise InvalidArgumentError("sinkCredential: has no use without sink")
         caller, callee = request.caller.number, request.callee.number
@@ -82,8 +102,7 @@ class CallService:
             recording_channels=client.enterprise.recording_channels or self._settings.recording.channels,
             announcements=client.enterprise.announcements,
             sink=request.sink,
-            sink_token=credential.access_token if credential else None,
-            sink_token_expires_at=credential.expires_at if credential else None,
+            **_sink_fields(credential),
             correlator=correlator,
         )
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)

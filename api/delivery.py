@@ -12,13 +12,11 @@ import httpx2
 
 from api.camara_events import status_changed
 from api.correlator import HEADER
-from api.sink_transport import ForbiddenAddressError
+from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
+from api.sink_transport import ForbiddenAddressError, read_limited
 from config.settings import NotifierSettings
 from state.call import Call, CallEvent, utc_now
 from state.delivery_counts import DeliveryOutcome
-
-RESPONSE_LIMIT = 64 * 1024
-"""Bytes of a sink's answer that are read, so that its connection can be used again."""
 
 OVERLOADED = frozenset({429, 502, 503, 504})
 """Statuses that say nothing of the event, but that the sink takes none now."""
@@ -36,39 +34,59 @@ class Attempt:
     """Whether an attempt at another event would have met the same."""
 
 
-async def attempt(
-    http: httpx2.AsyncClient, call: Call, event: CallEvent, *, public_url: str, timeout_after: float
-) -> Attempt:
-    """POST the event; 2xx delivers it, 410 refuses it for good, anything else means another try.
+class Courier:
+    """Carries events to sinks."""
 
-    With an access token that has expired nothing is sent.
+    def __init__(
+        self, http: httpx2.AsyncClient, tokens: SinkTokens, *, public_url: str, timeout_after: float
+    ) -> None:
+        """`timeout_after`: seconds for one attempt, from asking for a token to the sink's answer."""
+        self._http = http
+        self._tokens = tokens
+        self._public_url = public_url
+        self._timeout_after = timeout_after
 
-    `timeout_after`: seconds for the whole exchange.
-    """
-    if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
-        return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
-    message = status_changed(call, event, public_url=public_url)
-    headers = dict(message.headers)
-    if call.sink_token is not None:
-        headers["Authorization"] = f"Bearer {call.sink_token}"
-    if call.correlator is not None:
-        headers[HEADER] = call.correlator
-    status: int | None = None
-    retry_after = 0.0
-    try:
-        async with (
-            asyncio.timeout(timeout_after),
-            http.stream("POST", str(call.sink), content=message.body, headers=headers) as response,
-        ):
-            status = response.status_code
-            retry_after = _retry_after(response)
-            await _drain(response)
-    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
-        if status is None:
-            cause = error.__cause__ if isinstance(error.__cause__, ForbiddenAddressError) else error
-            return Attempt(DeliveryOutcome.RETRIED, type(cause).__name__, sink_is_down=True)
-        # The sink has answered; that its body was cut off changes nothing.
-    return Attempt(_outcome_of(status), f"HTTP {status}", retry_after, sink_is_down=status in OVERLOADED)
+    async def attempt(self, call: Call, event: CallEvent) -> Attempt:
+        """POST the event; 2xx delivers it, 410 refuses it for good, anything else means another try.
+
+        With an access token that has expired nothing is sent.
+        """
+        if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
+            return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
+        message = status_changed(call, event, public_url=self._public_url)
+        headers = dict(message.headers)
+        if call.correlator is not None:
+            headers[HEADER] = call.correlator
+        credential, token = _credential_of(call), call.sink_token
+        response: httpx2.Response | None = None
+        try:
+            async with asyncio.timeout(self._timeout_after):
+                if credential is not None:
+                    token = await self._tokens.token(credential)
+                if token is not None:
+                    headers["Authorization"] = f"Bearer {token}"
+                posting = self._http.stream("POST", str(call.sink), content=message.body, headers=headers)
+                async with posting as response:
+                    await read_limited(response)
+        except TokenUnavailableError as error:
+            return Attempt(DeliveryOutcome.RETRIED, str(error), sink_is_down=True)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+            if response is None:
+                cause = error.__cause__ if isinstance(error.__cause__, ForbiddenAddressError) else error
+                return Attempt(DeliveryOutcome.RETRIED, type(cause).__name__, sink_is_down=True)
+            # The sink has answered; that its body was cut off changes nothing.
+        status = response.status_code
+        if status == 401 and credential is not None and token is not None:
+            self._tokens.refused(credential, token)
+        return Attempt(
+            _outcome_of(status), f"HTTP {status}", _retry_after(response), sink_is_down=status in OVERLOADED
+        )
+
+
+def _credential_of(call: Call) -> PrivateKeyJwt | None:
+    if call.sink_client_id is None or call.sink_token_uri is None:
+        return None
+    return PrivateKeyJwt(call.sink_client_id, call.sink_token_uri)
 
 
 def backoff(settings: NotifierSettings, failed_attempts: int) -> float:
@@ -93,11 +111,3 @@ def _retry_after(response: httpx2.Response) -> float:
         return max(0.0, (parsedate_to_datetime(value) - utc_now()).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return 0
-
-
-async def _drain(response: httpx2.Response) -> None:
-    read = 0
-    async for chunk in response.aiter_raw():
-        read += len(chunk)
-        if read > RESPONSE_LIMIT:
-            return

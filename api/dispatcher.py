@@ -7,10 +7,9 @@ import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 
-import httpx2
 import structlog
 
-from api.delivery import Attempt, attempt, backoff
+from api.delivery import Attempt, Courier, backoff
 from api.sink_health import Sink, SinkHealth
 from api.sinks import sink_authority
 from config import Settings
@@ -59,11 +58,10 @@ class Dispatcher:
         outbox: Outbox,
         calls: CallStore,
         counts: DeliveryCounts,
-        http: httpx2.AsyncClient,
+        courier: Courier,
     ) -> None:
-        self._settings = settings
         self._notifier = settings.notifier
-        self._outbox, self._calls, self._counts, self._http = outbox, calls, counts, http
+        self._outbox, self._calls, self._counts, self._courier = outbox, calls, counts, courier
         self._lease = 1.5 * settings.notifier.timeout
         self._per_sink = max(1, settings.notifier.concurrency // 2)
         self._running: set[asyncio.Task[None]] = set()
@@ -183,13 +181,7 @@ class Dispatcher:
     async def _deliver(self, leased: Leased) -> None:
         delivery = leased.delivery
         try:
-            result = await attempt(
-                self._http,
-                leased.call,
-                delivery.event,
-                public_url=self._settings.api.public_url,
-                timeout_after=self._notifier.timeout,
-            )
+            result = await self._courier.attempt(leased.call, delivery.event)
         except Exception as error:
             log.exception("delivery_crashed", call_id=delivery.event.call_id)
             result = Attempt(DeliveryOutcome.RETRIED, type(error).__name__)

@@ -11,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from api.client_authentication import ClientAuthenticator, OAuthError
+from api.signing_key import public_keys
 from api.tokens import ALGORITHMS, Scope
 from config import ClientSettings
 from config.settings import AuthSettings
@@ -38,7 +39,7 @@ class Issuer:
 
     @property
     def public_keys(self) -> KeySet:
-        return KeySet([ECKey.import_key(self._key.as_dict(private=False))])
+        return public_keys(self._key)
 
     def discovery(self) -> dict[str, Any]:
         """OpenID Connect Discovery 1.0, section 3."""

@@ -8,11 +8,15 @@ import sys
 
 import structlog
 import uvloop
+from joserfc.jwk import ECKey
 from redis.asyncio import Redis
 
+from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.lost_engines import LostEngineReaper
+from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
+from api.sink_tokens import SinkTokens
 from api.sink_transport import sink_client
 from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
@@ -30,15 +34,16 @@ def main() -> int:
     try:
         settings = load_settings()
         redis_url = settings.redis_url
+        key = load_or_create_signing_key(settings.notifier.signing_key)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log, "notifier")
-    uvloop.run(serve(settings, redis_url))
+    uvloop.run(serve(settings, redis_url, key))
     return 0
 
 
-async def serve(settings: Settings, redis_url: str) -> None:
+async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
     """Until SIGTERM or SIGINT; attempts in progress end within their timeout."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -56,8 +61,14 @@ async def serve(settings: Settings, redis_url: str) -> None:
     ):
         calls = CallStore(redis, keys, retention=settings.call.retention, engine_lost_after=lost_after)
         outbox = Outbox(redis, keys, retention=settings.call.retention)
+        courier = Courier(
+            http,
+            SinkTokens(http, key),
+            public_url=settings.api.public_url,
+            timeout_after=settings.notifier.timeout,
+        )
         dispatcher = Dispatcher(
-            settings, outbox=outbox, calls=calls, counts=DeliveryCounts(redis, keys), http=http
+            settings, outbox=outbox, calls=calls, counts=DeliveryCounts(redis, keys), courier=courier
         )
         engines = EngineRegistry(redis, keys, lost_after=lost_after)
         reaper = LostEngineReaper(engines, calls, lost_after=lost_after)

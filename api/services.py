@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import httpx2
 from fastapi import Request
+from joserfc.jwk import KeySet
 from redis.asyncio import Redis
 
 from api.issuer import Issuer
 from api.metrics import ApiMetrics
 from api.recording_encoding import RecordingEncoder
-from api.signing_key import load_or_create_signing_key
+from api.signing_key import load_or_create_signing_key, public_keys
 from api.token_keys import OwnKeys, ProviderKeys, TokenKeys
 from api.tokens import TokenVerifier
 from config import ConfigurationError, Settings
@@ -40,6 +41,8 @@ class Services:
     encoder: RecordingEncoder
     verifier: TokenVerifier
     issuer: Issuer | None
+    sink_keys: KeySet
+    """Public."""
     metrics: ApiMetrics
 
     async def close(self) -> None:
@@ -82,6 +85,7 @@ def build_services(settings: Settings) -> Services:
             token_keys, issuer=name, audience=settings.auth.audience, leeway=settings.auth.leeway
         ),
         issuer=issuer,
+        sink_keys=public_keys(load_or_create_signing_key(settings.notifier.signing_key)),
         metrics=ApiMetrics(),
     )
 

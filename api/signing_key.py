@@ -1,4 +1,4 @@
-"""The embedded issuer's private key, kept across restarts so that tokens stay valid."""
+"""Private keys that we sign with, kept across restarts so that what is signed stays valid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeySet
 
 from config import ConfigurationError
 
@@ -20,9 +20,7 @@ def load_or_create_signing_key(path: Path) -> ECKey:
             _create(path)
         key = ECKey.import_key(json.loads(path.read_text()))
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: the issuer's key cannot be kept there ({error.strerror})"
-        ) from error
+        raise ConfigurationError(f"{path}: a signing key cannot be kept there ({error.strerror})") from error
     except (JoseError, ValueError) as error:
         raise ConfigurationError(
             f"{path}: not a private EC key as JWK; remove it to have one made"
@@ -31,6 +29,11 @@ def load_or_create_signing_key(path: Path) -> ECKey:
         raise ConfigurationError(f"{path}: not a private P-256 key; remove it to have one made")
     key.ensure_kid()
     return key
+
+
+def public_keys(key: ECKey) -> KeySet:
+    """What others verify with."""
+    return KeySet([ECKey.import_key(key.as_dict(private=False))])
 
 
 def _create(path: Path) -> None:

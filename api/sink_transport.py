@@ -13,6 +13,9 @@ import httpx2
 
 from api.sink_addresses import Address, SinkAddresses
 
+RESPONSE_LIMIT = 64 * 1024
+"""Bytes of an answer that are read."""
+
 
 class ForbiddenAddressError(httpcore2.ConnectError):
     """The sink's name leads to no address that events may be sent to."""
@@ -78,3 +81,13 @@ def sink_client(addresses: SinkAddresses, *, timeout: float, connections: int) -
         network_backend=CheckedBackend(addresses),
     )
     return httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
+
+
+async def read_limited(response: httpx2.Response) -> bytes:
+    """The body as it came, up to RESPONSE_LIMIT bytes or a little more: a sink must not fill our memory."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > RESPONSE_LIMIT:
+            break
+    return bytes(body)

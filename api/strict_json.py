@@ -56,7 +56,7 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         raise InvalidArgumentError(
-            _explain(error.errors(include_url=False, include_input=False)[0])
+            _explain(error.errors(include_url=False, include_input=False)[0], content)
         ) from error
 
 
@@ -83,8 +83,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _explain(problem: ErrorDetails) -> str:
-    where = ".".join(str(part)[:64] for part in problem["loc"]) or "request body"
+def _explain(problem: ErrorDetails, content: Any) -> str:
+    where = ".".join(part[:64] for part in _path(problem["loc"], content)) or "request body"
     match problem["type"]:
         case "extra_forbidden":
             return f"{where}: unknown property"
@@ -94,3 +94,15 @@ def _explain(problem: ErrorDetails) -> str:
             return f"{where}: must be an object"
         case _:
             return f"{where}: {problem['msg']}"
+
+
+def _path(location: tuple[int | str, ...], content: Any) -> list[str]:
+    """The location without what pydantic adds to it, such as which model of a union was tried."""
+    path = []
+    for number, part in enumerate(location, start=1):
+        known = isinstance(part, int) or (isinstance(content, dict) and part in content)
+        if known or number == len(location):
+            path.append(str(part))
+        if known:
+            content = content[part]
+    return path

@@ -262,6 +262,8 @@ class NotifierSettings(Section):
     """Accept http:// sinks, and sinks at any address. For the lab only."""
     allowed_networks: tuple[IPvAnyNetwork, ...] = ()
     """Where sinks may be beside public addresses, such as the carrier's own network."""
+    signing_key: Path = Path("var/sink-key.json")
+    """What we sign with at sinks' token endpoints (PRIVATE_KEY_JWT): a JWK, made when absent."""
     timeout: Seconds = 10.0
     concurrency: int = Field(default=64, ge=1)
     backoff_initial: Seconds = 1.0

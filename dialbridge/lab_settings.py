@@ -82,6 +82,7 @@ root = {_text(str(var / "recordings"))}
 
 [notifier]
 allow_insecure_sinks = true
+signing_key = {_text(str(var / "lab" / "sink-key.json"))}
 
 [policy]
 blacklist = ["{BLACKLISTED}"]

@@ -91,6 +91,9 @@ class Call(BaseModel):
     sink: str | None = None
     sink_token: str | None = None
     sink_token_expires_at: datetime | None = None
+    sink_client_id: str | None = None
+    """Who we are at `sink_token_uri`, where access tokens for the sink are to be had."""
+    sink_token_uri: str | None = None
     correlator: str | None = None
 
     engine_id: str | None = None

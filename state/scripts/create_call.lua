@@ -51,7 +51,7 @@ if record.sink then
   redis.call('PUBLISH', KEYS[7], call_id)
 end
 -- The engine sends no events: where they go, and with which token, is none of its business.
-record.sink, record.sink_token, record.sink_token_expires_at = nil, nil, nil
+for _, field in ipairs({'', '_token', '_token_expires_at', '_client_id', '_token_uri'}) do record['sink' .. field] = nil end
 redis.call('XADD', root .. 'engine:' .. chosen .. ':commands', '*',
   'command', 'dial', 'call_id', call_id, 'record', cjson.encode(record))
 return {'placed', chosen}

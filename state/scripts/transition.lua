@@ -39,7 +39,7 @@ if ARGV[8] ~= '' then
   local record, call = {}, redis.call('HGETALL', KEYS[1])
   for i = 1, #call, 2 do record[call[i]] = call[i + 1] end
   -- Where the events go, and with which token, is nobody's business later.
-  record.sink, record.sink_token, record.sink_token_expires_at = nil, nil, nil
+  for _, field in ipairs({'', '_token', '_token_expires_at', '_client_id', '_token_uri'}) do record['sink' .. field] = nil end
   local oldest = string.format('%.0f', math.max(0, now - ARGV[8] * 1000))
   redis.call('XADD', KEYS[7], 'MINID', '~', oldest, '*', 'record', cjson.encode(record))
   for _, key in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[6]}) do redis.call('EXPIRE', key, ARGV[8]) end

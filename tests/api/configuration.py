@@ -21,6 +21,7 @@ def write_config(folder: Path, redis_url: str, prefix: str, *, changes: dict[str
         "recording": {"root": str(folder / "recordings")},
         "notifier": {
             "allow_insecure_sinks": True,
+            "signing_key": str(folder / "sink-key.json"),
             "timeout": 2.0,
             "concurrency": 8,
             "backoff_initial": 0.05,

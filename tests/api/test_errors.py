@@ -66,10 +66,7 @@ INVALID_BODIES: list[tuple[str, dict[str, Any]]] = [
     ("sinkCredential", {"sink": SINK, "sinkCredential": "token"}),
     ("credentialType", {"sink": SINK, "sinkCredential": {}}),
     ("credentialType", {"sink": SINK, "sinkCredential": {**CREDENTIAL, "credentialType": "PLAIN"}}),
-    (
-        "PRIVATE_KEY_JWT is not supported",
-        {"sink": SINK, "sinkCredential": {"credentialType": "PRIVATE_KEY_JWT"}},
-    ),
+    ("clientId", {"sink": SINK, "sinkCredential": {"credentialType": "PRIVATE_KEY_JWT"}}),
     ("accessToken", {"sink": SINK, "sinkCredential": without("accessToken")}),
     ("accessTokenExpiresUtc", {"sink": SINK, "sinkCredential": without("accessTokenExpiresUtc")}),
     ("accessTokenType", {"sink": SINK, "sinkCredential": without("accessTokenType")}),

@@ -39,6 +39,7 @@ def write_settings(
         "recording": {"root": str(path.parent / "recordings")},
         "notifier": {
             "allow_insecure_sinks": True,
+            "signing_key": str(path.parent / "sink-key.json"),
             "timeout": 3.0,
             "backoff_initial": 0.1,
             "backoff_max": 0.5,
