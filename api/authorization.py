@@ -11,6 +11,7 @@ from fastapi.security import OpenIdConnect, SecurityScopes
 from api.errors import InsufficientScopeError, PermissionDeniedError
 from api.services import Services, get_services
 from config import EnterpriseSettings
+from state.call import Call
 
 open_id = OpenIdConnect(
     openIdConnectUrl="/.well-known/openid-configuration",
@@ -24,6 +25,12 @@ open_id = OpenIdConnect(
 class Client:
     id: str
     enterprise: EnterpriseSettings
+    phone_number: str | None = None
+    """With a three-legged token: the only number that may be a caller."""
+
+    def may_see(self, call: Call) -> bool:
+        ours = (call.client_id, call.enterprise_id) == (self.id, self.enterprise.id)
+        return ours and self.phone_number in (None, call.caller)
 
 
 async def authorize(
@@ -41,7 +48,11 @@ async def authorize(
     for scope in required.scopes:
         if scope not in token.scopes:
             raise InsufficientScopeError(scope)
-    enterprise = services.settings.enterprise_of(token.client_id)
+    settings = services.settings
+    if token.enterprise_id is not None:
+        enterprise = settings.enterprise(token.enterprise_id)
+    else:
+        enterprise = settings.enterprise_of(token.client_id)
     if enterprise is None:
         raise PermissionDeniedError
-    return Client(token.client_id, enterprise)
+    return Client(token.client_id, enterprise, token.phone_number)

@@ -19,6 +19,7 @@ from api.errors import (
     CallEndedError,
     IdempotencyKeyReusedError,
     InvalidArgumentError,
+    InvalidTokenContextError,
     NotFoundError,
     RecordingNotSupportedError,
     UnavailableError,
@@ -72,11 +73,13 @@ class CallService:
     ) -> Call:
         """The call as it was made, also when the request comes again with its idempotency key.
 
-        Raises ApiError: 400, 422, 409, 503, in this order.
+        Raises ApiError: 403, 400, 422, 409, 503, in this order.
         """
+        if client.phone_number not in (None, request.caller.number):
+            raise InvalidTokenContextError
         if idempotency is not None:
             with redis_reachable():
-                repeated = await self._calls.repeated(client.id, idempotency)
+                repeated = await self._calls.repeated(client.enterprise.id, client.id, idempotency)
             if repeated is not None:
                 return await self._made_before(repeated)
         credential = request.sink_credential
@@ -138,10 +141,10 @@ class CallService:
         return call.model_copy(update={"state": CallState.INITIATING})
 
     async def get(self, client: Client, call_id: str) -> Call:
-        """Raises NotFoundError, also for another client's call: its existence is none of their business."""
+        """Raises NotFoundError, also for a call of somebody else: that is none of their business."""
         with redis_reachable():
             call = await self._calls.get(call_id)
-        if call is None or call.client_id != client.id:
+        if call is None or not client.may_see(call):
             raise NotFoundError
         return call
 

@@ -90,7 +90,7 @@ class ClientAuthenticator:
             client_id = _unverified_subject(assertion)
             if claimed not in (None, client_id):
                 raise invalid_client()
-            claims = decode_signed(assertion, self._keys[client_id])
+            claims = decode_signed(assertion, self._keys[client_id]).claims
             now = int(time.time())
             jwt.JWTClaimsRegistry(
                 now=now,

@@ -60,6 +60,11 @@ class PermissionDeniedError(ApiError):
     default = "Client does not have sufficient permissions to perform this action."
 
 
+class InvalidTokenContextError(ApiError):
+    status, code = 403, "INVALID_TOKEN_CONTEXT"
+    default = "Request body is not consistent with access token."
+
+
 class InsufficientScopeError(PermissionDeniedError):
     def __init__(self, scope: str) -> None:
         challenge = f'Bearer realm="dialbridge", error="insufficient_scope", scope="{scope}"'

@@ -81,9 +81,7 @@ def build_services(settings: Settings) -> Services:
         deliveries=DeliveryCounts(redis, keys),
         recordings=RecordingStore(settings.recording),
         encoder=RecordingEncoder(),
-        verifier=TokenVerifier(
-            token_keys, issuer=name, audience=settings.auth.audience, leeway=settings.auth.leeway
-        ),
+        verifier=TokenVerifier(token_keys, settings.auth, issuer=name),
         issuer=issuer,
         sink_keys=public_keys(load_or_create_signing_key(settings.notifier.signing_key)),
         metrics=ApiMetrics(),

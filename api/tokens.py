@@ -13,9 +13,11 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError, SecurityWarning
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
+from joserfc.jwt import Token
 
 from api.errors import UnauthenticatedError, UnavailableError
 from api.token_keys import KeysUnavailableError, TokenKeys
+from config.settings import AuthSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 """Asymmetric only: with a public key taken for an HMAC secret, anybody could sign (RFC 8725, section 3.1)."""
@@ -34,20 +36,28 @@ class Scope(StrEnum):
     RECORDINGS_READ = "click-to-dial:recordings:read"
 
 
+TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+"""RFC 9068, section 2.1, and what providers older than it write: a logout token, say, opens nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     client_id: str
     scopes: frozenset[str]
+    phone_number: str | None = None
+    """Whose consent a three-legged token carries."""
+    enterprise_id: str | None = None
+    """Named by the provider."""
 
 
 class TokenVerifier:
-    def __init__(self, keys: TokenKeys, *, issuer: str, audience: str, leeway: float) -> None:
-        """`leeway`: seconds that the provider's clock may differ from ours."""
+    def __init__(self, keys: TokenKeys, settings: AuthSettings, *, issuer: str) -> None:
         self._keys = keys
+        self._settings = settings
         self._claims = jwt.JWTClaimsRegistry(
-            leeway=int(leeway),
+            leeway=int(settings.leeway),
             iss={"essential": True, "value": issuer},
-            aud={"essential": True, "value": audience},
+            aud={"essential": True, "value": settings.audience},
             exp={"essential": True},
         )
 
@@ -70,27 +80,35 @@ class TokenVerifier:
         try:
             claims = await self._decode(token, keys)
             self._claims.validate(claims)
-            return AccessToken(_client_of(claims), _scopes_of(claims))
+            return AccessToken(
+                _client_of(claims),
+                _scopes_of(claims),
+                _text_of(claims, self._settings.phone_number_claim),
+                _text_of(claims, self._settings.enterprise_claim),
+            )
         except (JoseError, ValueError) as error:
             raise UnauthenticatedError("The access token is invalid or expired") from error
 
     async def _decode(self, token: str, keys: KeySet) -> dict[str, Any]:
         try:
-            return decode_signed(token, keys)
+            decoded = decode_signed(token, keys)
         except InvalidKeyIdError:
             # The provider may have begun to sign with a new key.
             newer = await self._keys.newer()
             if newer is None:
                 raise
-            return decode_signed(token, newer)
+            decoded = decode_signed(token, newer)
+        if str(decoded.header.get("typ", "")).lower() not in TYPES:
+            raise ValueError("the token is no access token")
+        return decoded.claims
 
 
-def decode_signed(token: str, keys: KeySet) -> dict[str, Any]:
-    """The claims of a JWT with a good signature. Raises JoseError, ValueError."""
+def decode_signed(token: str, keys: KeySet) -> Token:
+    """A JWT with a good signature. Raises JoseError, ValueError."""
     # Providers add header parameters of their own; only the critical ones must be understood
     # (RFC 7515, section 4.1.11).
     registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
-    return jwt.decode(token, keys, algorithms=ALGORITHMS, registry=registry).claims
+    return jwt.decode(token, keys, algorithms=ALGORITHMS, registry=registry)
 
 
 def _client_of(claims: Mapping[str, Any]) -> str:
@@ -99,6 +117,15 @@ def _client_of(claims: Mapping[str, Any]) -> str:
         if isinstance(value := claims.get(name), str) and value:
             return value
     raise ValueError("the token names no client")
+
+
+def _text_of(claims: Mapping[str, Any], name: str | None) -> str | None:
+    value = claims.get(name) if name else None
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"the token's {name} is no text")
+    return value
 
 
 def _scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:

@@ -51,6 +51,10 @@ class AuthSettings(Section):
     jwks_url: str | None = None
     """Where the provider publishes its keys; none: found by OpenID discovery."""
     audience: str = "dialbridge"
+    enterprise_claim: str | None = None
+    """The claim that names the enterprise; none, or a token without it: as the client is provisioned."""
+    phone_number_claim: str = "phone_number"
+    """The claim of a three-legged token with the number of the person who consented."""
     leeway: float = Field(default=30, ge=0)
     token_lifetime: int = Field(default=3600, gt=0)
     signing_key: Path = Path("var/issuer-key.json")
@@ -337,12 +341,13 @@ class Settings(BaseSettings):
             )
         return self.redis.url
 
+    def enterprise(self, enterprise_id: str) -> EnterpriseSettings | None:
+        return next((one for one in self.enterprises if one.id == enterprise_id), None)
+
     def enterprise_of(self, client_id: str) -> EnterpriseSettings | None:
         """The enterprise a provisioned client acts for."""
-        client = next((c for c in self.clients if c.id == client_id), None)
-        if client is None:
-            return None
-        return next(e for e in self.enterprises if e.id == client.enterprise)
+        client = next((one for one in self.clients if one.id == client_id), None)
+        return None if client is None else self.enterprise(client.enterprise)
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -110,9 +110,12 @@ class CallStore:
         self._sample = load_script(redis, "sample_quality")
         self._attach = load_script(redis, "attach_recording")
 
-    async def repeated(self, client_id: str, idempotency: Idempotency) -> Repeated | KeyReused | None:
+    async def repeated(
+        self, enterprise_id: str, client_id: str, idempotency: Idempotency
+    ) -> Repeated | KeyReused | None:
         """What `create` would answer because of the key alone; None: nothing."""
-        kept: Any = await self._redis.hgetall(self._keys.idempotency(client_id, idempotency.key))
+        name = self._keys.idempotency(enterprise_id, client_id, idempotency.key)
+        kept: Any = await self._redis.hgetall(name)
         if not kept:
             return None
         return Repeated(kept["call_id"]) if kept["fingerprint"] == idempotency.fingerprint else KeyReused()
@@ -122,8 +125,11 @@ class CallStore:
     ) -> CreationResult:
         """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
         keys = self._keys
-        names: list[str] = [keys.idempotency(call.client_id, idempotency.key)] if idempotency else []
-        values: list[str | int] = [idempotency.fingerprint, idempotency.lifetime] if idempotency else []
+        names: list[str] = []
+        values: list[str | int] = []
+        if idempotency is not None:
+            names = [keys.idempotency(call.enterprise_id, call.client_id, idempotency.key)]
+            values = [idempotency.fingerprint, idempotency.lifetime]
         answer = await self._create(
             keys=[
                 keys.call(call.id),

@@ -37,10 +37,11 @@ class Keys:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
 
-    def idempotency(self, client_id: str, key: str) -> str:
+    def idempotency(self, enterprise_id: str, client_id: str, key: str) -> str:
         """hash: which call a client's Idempotency-Key made, and of what request."""
         # Hashed: where one ends and the other begins must not be the client's to say.
-        return f"{self.root}idempotency:{sha256(json.dumps([client_id, key]).encode()).hexdigest()}"
+        names = json.dumps([enterprise_id, client_id, key])
+        return f"{self.root}idempotency:{sha256(names.encode()).hexdigest()}"
 
     @property
     def engines(self) -> str:

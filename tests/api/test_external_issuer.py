@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,10 +17,11 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from api.errors import UnauthenticatedError
 from api.token_keys import MAX_AGE, REFRESH_INTERVAL, ProviderKeys
 from api.tokens import TokenVerifier
+from config.settings import AuthSettings
 from tests.api.camara_schemas import validate_error
 from tests.api.configuration import write_config
 from tests.api.conftest import BASE_PATH
-from tests.api.played_engine import new_number
+from tests.api.played_engine import PlayedEngine, new_number
 from tests.api.processes import ApiProcess
 from tests.api.tokens_made import make_token
 
@@ -71,8 +73,8 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def http(redis_url: str, prefix: str, tmp_path: Path, provider: Provider) -> Iterator[httpx2.Client]:
-    changes = {
-        "auth": {"embedded_issuer": False, "issuer": provider.issuer},
+    changes: dict[str, Any] = {
+        "auth": {"embedded_issuer": False, "issuer": provider.issuer, "enterprise_claim": "tenant"},
         "notifier": {"allow_insecure_sinks": False},
     }
     process = ApiProcess(write_config(tmp_path, redis_url, prefix, changes=changes))
@@ -99,6 +101,30 @@ def test_tokens_of_every_allowed_algorithm(http: httpx2.Client, provider: Provid
         token = make_token(ed, provider.issuer, header={"alg": "EdDSA"})
     assert status(http, token) == 404
     assert provider.fetches == 1
+
+
+def test_a_claim_may_name_the_enterprise(
+    http: httpx2.Client, provider: Provider, engine: PlayedEngine
+) -> None:
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    provider.keys = [key]
+
+    def call(method: str, path: str, **claims: Any) -> httpx2.Response:
+        token = make_token(key, provider.issuer, **claims)
+        content = {"caller": {"number": new_number()}, "callee": {"number": new_number()}}
+        body = content if method == "POST" else None
+        return http.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+
+    created = call("POST", CALLS, client_id="nobody-here", tenant="globex")
+    assert created.status_code == 201
+    path = f"{CALLS}/{created.json()['callId']}"
+    record = engine.record(created.json()["callId"])
+    assert (record.enterprise_id, record.presented_number) == ("globex", "+442079460001")
+    assert call("GET", path, client_id="nobody-here", tenant="globex").status_code == 200
+    assert call("GET", path, client_id="nobody-here", tenant="acme").status_code == 404
+    assert call("GET", path, client_id="nobody-here", tenant="unknown").status_code == 403
+    assert call("GET", path, client_id="nobody-here").status_code == 403
+    assert call("GET", path, client_id="shop").status_code == 404, "provisioned for another enterprise"
 
 
 def test_a_new_key_is_fetched_once_and_unknown_ones_cause_no_flood(
@@ -134,7 +160,7 @@ def test_a_new_key_is_found_without_waiting_for_the_old_ones_to_age(provider: Pr
         nonlocal now
         async with httpx2.AsyncClient(trust_env=False) as client:
             keys = ProviderKeys(client, provider.issuer, None, clock=lambda: now)
-            verifier = TokenVerifier(keys, issuer=provider.issuer, audience="dialbridge", leeway=0)
+            verifier = TokenVerifier(keys, AuthSettings(leeway=0), issuer=provider.issuer)
             await verifier.verify(make_token(old, provider.issuer))
             provider.keys = [new]
             with pytest.raises(UnauthenticatedError):

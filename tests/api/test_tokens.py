@@ -8,11 +8,13 @@ import json
 import time
 from typing import Any
 
+import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
 from tests.api.camara_schemas import validate_error
 from tests.api.conftest import BASE_PATH, Platform
+from tests.api.played_engine import new_number
 from tests.api.tokens_made import ALL_SCOPES, make_token
 
 ISSUER = "http://127.0.0.1:9091"
@@ -53,6 +55,10 @@ def test_a_token_of_the_issuers_key_is_good(platform: Platform) -> None:
         {"drop": "exp"},
         {"drop": "aud"},
         {"drop": "iss"},
+        {"header": {"typ": "logout+jwt"}},
+        {"header": {"typ": "dpop+jwt"}},
+        {"phone_number": 442079460000},
+        {"phone_number": ""},
     ],
     ids=str,
 )
@@ -73,6 +79,8 @@ def test_the_clocks_may_differ_a_little(platform: Platform) -> None:
         {"drop": "client_id", "azp": "shop", "sub": "service-account"},
         {"drop": "client_id"},
         {"header": {"typ": "JWT", "x-vendor": "any"}},
+        {"header": {"typ": "application/at+JWT"}},
+        {"phone_number": "+442079460000"},
     ],
     ids=str,
 )
@@ -160,3 +168,25 @@ def test_each_operation_needs_its_own_scope_and_no_other(
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
     granted = platform.http.request(method, path, headers=platform.bearer(scope=scope))
     assert granted.status_code in (400, 404)
+
+
+def test_a_three_legged_token_opens_calls_of_its_number_alone(platform: Platform) -> None:
+    number, other = new_number(), new_number()
+
+    def call(method: str, path: str, person: str, caller: str = number) -> httpx2.Response:
+        token = make_token(platform.signing_key, ISSUER, phone_number=person)
+        content = {"caller": {"number": caller}, "callee": {"number": new_number()}}
+        body = content if method == "POST" else None
+        return platform.http.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+
+    refused = call("POST", CALLS, other)
+    assert (refused.status_code, refused.json()["code"]) == (403, "INVALID_TOKEN_CONTEXT")
+    validate_error(403, refused.json())
+    created = call("POST", CALLS, number)
+    assert created.status_code == 201
+    path = f"{CALLS}/{created.json()['callId']}"
+    assert call("GET", path, number).status_code == 200
+    for method, suffix in (("GET", ""), ("DELETE", ""), ("GET", "/recording")):
+        assert call(method, path + suffix, other).status_code == 404
+    assert platform.get(created.json()["callId"]).status_code == 200, "a two-legged token sees all of them"
+    assert call("DELETE", path, number).status_code == 204
