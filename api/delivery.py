@@ -12,6 +12,7 @@ import httpx2
 
 from api.camara_events import status_changed
 from api.correlator import HEADER
+from api.signatures import Signer
 from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
 from api.sink_transport import ForbiddenAddressError, read_limited
 from config.settings import NotifierSettings
@@ -38,11 +39,18 @@ class Courier:
     """Carries events to sinks."""
 
     def __init__(
-        self, http: httpx2.AsyncClient, tokens: SinkTokens, *, public_url: str, timeout_after: float
+        self,
+        http: httpx2.AsyncClient,
+        tokens: SinkTokens,
+        signer: Signer,
+        *,
+        public_url: str,
+        timeout_after: float,
     ) -> None:
         """`timeout_after`: seconds for one attempt, from asking for a token to the sink's answer."""
         self._http = http
         self._tokens = tokens
+        self._signer = signer
         self._public_url = public_url
         self._timeout_after = timeout_after
 
@@ -54,7 +62,8 @@ class Courier:
         if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
             return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
         message = status_changed(call, event, public_url=self._public_url)
-        headers = dict(message.headers)
+        signature = self._signer.headers(call.enterprise_id, event.id, message.body.decode())
+        headers = message.headers | signature
         if call.correlator is not None:
             headers[HEADER] = call.correlator
         credential, token = _credential_of(call), call.sink_token

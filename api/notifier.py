@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.lost_engines import LostEngineReaper
+from api.signatures import Signer
 from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
 from api.sink_tokens import SinkTokens
@@ -64,6 +65,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
         courier = Courier(
             http,
             SinkTokens(http, key),
+            Signer(settings.enterprises),
             public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )

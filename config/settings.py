@@ -6,12 +6,22 @@ A TOML file holds the settings (``DIALBRIDGE_CONFIG`` or ``--config`` names it);
 
 from __future__ import annotations
 
+import base64
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_VARIABLE = "DIALBRIDGE_CONFIG"
@@ -99,6 +109,23 @@ class AnnouncementSettings(Section):
         return frozenset(name for name in names if name is not None)
 
 
+def check_webhook_secret(secret: SecretStr) -> SecretStr:
+    """Standard Webhooks 1.0, "Signature scheme": `whsec_` and base64 of 24 to 64 bytes."""
+    prefix, mark, encoded = secret.get_secret_value().partition("whsec_")
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        size = 0
+    if prefix or not mark or not MIN_WEBHOOK_SECRET <= size <= MAX_WEBHOOK_SECRET:
+        raise ValueError("must be whsec_ and base64 of 24 to 64 random bytes")
+    return secret
+
+
+MIN_WEBHOOK_SECRET, MAX_WEBHOOK_SECRET = 24, 64
+"""Bytes."""
+WebhookSecret = Annotated[SecretStr, AfterValidator(check_webhook_secret)]
+
+
 class EnterpriseSettings(Section):
     id: str = Field(min_length=1, max_length=64)
     number: E164
@@ -106,6 +133,8 @@ class EnterpriseSettings(Section):
     recording_channels: RecordingChannels | None = None
     """None: `recording.channels`."""
     announcements: AnnouncementSettings = AnnouncementSettings()
+    webhook_secrets: tuple[WebhookSecret, ...] = ()
+    """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
 
 
 class PolicySettings(Section):

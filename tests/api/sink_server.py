@@ -18,6 +18,7 @@ class Received:
     path: str
     headers: dict[str, str]
     event: dict[str, Any]
+    body: bytes
     at: float
     """Monotonic seconds."""
 
@@ -72,7 +73,7 @@ class SinkServer:
             def do_POST(self) -> None:  # http.server's name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                sink.received.append(Received(self.path, headers, json.loads(body), time.monotonic()))
+                sink.received.append(Received(self.path, headers, json.loads(body), body, time.monotonic()))
                 if (gate := sink.held.get(self.path)) is not None:
                     gate.wait(30)
                 answers = sink.answers[self.path]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from state.call import CallState, DisconnectionReason, utc_now
 from state.connection import connect
@@ -292,3 +294,28 @@ def test_the_log_holds_no_number_and_no_token(
     assert call.id in running.log()
     for secret in ("very-secret", call.caller, call.callee):
         assert secret not in running.log()
+
+
+def test_events_are_signed_with_each_of_the_enterprises_secrets(
+    engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    old, new = (f"whsec_{base64.b64encode(secret).decode()}" for secret in (b"o" * 24, b"n" * 64))
+    enterprises = [
+        {"id": "acme", "number": "+442079460000", "webhook_secrets": [old, new]},
+        {"id": "globex", "number": "+442079460001"},
+    ]
+    signing = NotifierProcess(write_config(tmp_path, redis_url, prefix, changes={"enterprises": enterprises}))
+    signing.start()
+    sink.answers["/signed"].extend([500])
+    call = engine.create(sink=f"{sink.root}/signed", enterprise_id="acme")
+    engine.create(sink=f"{sink.root}/plain", enterprise_id="globex")
+    received = sink.wait_for("/signed", 2)
+    for one in received:
+        for secret in (old, new):
+            assert Webhook(secret).verify(one.body, one.headers)["id"] == one.event["id"]
+        with pytest.raises(WebhookVerificationError):
+            Webhook(old).verify(one.body.replace(call.id.encode(), b"x"), one.headers)
+    assert received[0].headers["webhook-id"] == received[1].headers["webhook-id"] == received[0].event["id"]
+    assert "webhook-signature" not in sink.wait_for("/plain", 1)[0].headers
+    assert signing.terminate() == 0
+    assert "whsec" not in signing.log()

@@ -97,6 +97,16 @@ def test_a_secret_is_not_repeated_in_the_complaint(write: Callable[[str], Path])
     assert "hush-hush" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_c2hvcnQ=", "whsec_!", "bm8gcHJlZml4", "whsec_" + "A" * 88]
+)
+def test_a_webhook_secret_must_be_one(write: Callable[[str], Path], secret: str) -> None:
+    block = f"[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\nwebhook_secrets = ['{secret}']\n"
+    with pytest.raises(ConfigurationError, match=r"webhook_secrets\.0: .*must be whsec_") as refusal:
+        load_settings(write(block))
+    assert secret.removeprefix("whsec_") in ("", "!") or secret not in str(refusal.value)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"absent\.toml: cannot be read \(No such file or directory\)"
