@@ -41,6 +41,7 @@ ERRORS = {
     415: "Unsupported Media Type",
     416: "Range Not Satisfiable",
     422: "Unprocessable Entity",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 
@@ -61,7 +62,7 @@ Calls = Annotated[CallService, Depends(call_service)]
     summary="Create a new Click to Dial call session",
     status_code=201,
     response_model=CallResource,
-    responses=documented_errors(400, 401, 403, 409, 415, 422, 503),
+    responses=documented_errors(400, 401, 403, 409, 415, 422, 429, 503),
     openapi_extra={
         "parameters": [IDEMPOTENCY_PARAMETER],
         "requestBody": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from api.errors import (
     InvalidTokenContextError,
     NotFoundError,
     RecordingNotSupportedError,
+    TooManyRequestsError,
     UnavailableError,
     redis_reachable,
 )
@@ -35,16 +37,21 @@ from state.calls import (
     Duplicate,
     Idempotency,
     KeyReused,
+    Limits,
     NoRecorder,
     Placed,
     ReleaseResult,
     Repeated,
+    TooMany,
 )
 
 log = structlog.get_logger()
 
 RELEASE_TIMEOUT = 8.0
 """Seconds a DELETE waits for both legs to be ended; below the Redis client's socket timeout."""
+
+CALL_ENDS_AFTER = 5
+"""Seconds that a client with too many live calls is told to wait: nobody knows when one of them ends."""
 
 
 def _sink_fields(credential: SinkCredential | None) -> dict[str, Any]:
@@ -82,6 +89,10 @@ class CallService:
                 repeated = await self._calls.repeated(client.enterprise.id, client.id, idempotency)
             if repeated is not None:
                 return await self._made_before(repeated)
+        self._check(request)
+        return await self._place(client, self._record(client, request, correlator), idempotency)
+
+    def _check(self, request: CreateCallRequest) -> None:
         credential = request.sink_credential
         if request.sink is not None:
             insecure = self._settings.notifier.allow_insecure_sinks
@@ -91,38 +102,48 @@ class CallService:
                 check_sink(credential.token_uri, self._sinks, allow_insecure=insecure, name=name)
         elif credential is not None:
             raise InvalidArgumentError("sinkCredential: has no use without sink")
-        caller, callee = request.caller.number, request.callee.number
-        check_call(self._settings.policy, caller, callee, recording=request.recording_enabled)
-        call = Call(
+        numbers = request.caller.number, request.callee.number
+        check_call(self._settings.policy, *numbers, recording=request.recording_enabled)
+
+    def _record(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
+        enterprise = client.enterprise
+        return Call(
             id=str(uuid4()),
             client_id=client.id,
-            enterprise_id=client.enterprise.id,
-            caller=caller,
-            callee=callee,
-            presented_number=client.enterprise.number,
+            enterprise_id=enterprise.id,
+            caller=request.caller.number,
+            callee=request.callee.number,
+            presented_number=enterprise.number,
             created_at=utc_now(),
             recording_enabled=request.recording_enabled,
-            recording_channels=client.enterprise.recording_channels or self._settings.recording.channels,
-            announcements=client.enterprise.announcements,
+            recording_channels=enterprise.recording_channels or self._settings.recording.channels,
+            announcements=enterprise.announcements,
             sink=request.sink,
-            **_sink_fields(credential),
+            **_sink_fields(request.sink_credential),
             correlator=correlator,
         )
+
+    async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
+        limits = Limits(client.enterprise.max_calls, client.enterprise.max_cps)
         with redis_reachable():
-            match await self._calls.create(call, first, idempotency):
+            match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
                 case Placed(engine_id):
                     log.info(
                         "call_created",
                         call_id=call.id,
                         client_id=client.id,
                         engine_id=engine_id,
-                        caller=mask_number(caller),
-                        callee=mask_number(callee),
+                        caller=mask_number(call.caller),
+                        callee=mask_number(call.callee),
                     )
                     return call
                 case Repeated() | KeyReused() as repeated:
                     return await self._made_before(repeated)
+                case TooMany(retry_after=None):
+                    raise TooManyRequestsError("The enterprise has too many live calls.", CALL_ENDS_AFTER)
+                case TooMany(retry_after=float(seconds)):
+                    raise TooManyRequestsError("The enterprise starts calls too fast.", math.ceil(seconds))
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():

@@ -146,6 +146,15 @@ class IdempotencyKeyReusedError(ApiError):
     default = "The Idempotency-Key belongs to another request."
 
 
+class TooManyRequestsError(ApiError):
+    status, code = 429, "TOO_MANY_REQUESTS"
+    default = "Access to the API has been temporarily blocked due to rate limits being reached."
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        """`retry_after`: seconds."""
+        super().__init__(message, {"Retry-After": str(retry_after)})
+
+
 class InternalError(ApiError):
     status, code = 500, "INTERNAL"
     default = "Unknown server error. Typically a server bug."

@@ -133,6 +133,10 @@ class EnterpriseSettings(Section):
     recording_channels: RecordingChannels | None = None
     """None: `recording.channels`."""
     announcements: AnnouncementSettings = AnnouncementSettings()
+    max_calls: int | None = Field(default=None, ge=0)
+    """Live calls at once; none: as many as the engines carry."""
+    max_cps: float | None = Field(default=None, gt=0)
+    """New calls per second, as many at once; none: no limit."""
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
 

@@ -57,6 +57,24 @@ class KeyReused:
     """The key belongs to a request of other content."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of an enterprise; None: none."""
+
+    max_calls: int | None = None
+    """Live ones at once."""
+    max_cps: float | None = None
+    """New ones per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The enterprise's limits allow no call now."""
+
+    retry_after: float | None
+    """Seconds until they may; None: when one of its calls has ended."""
+
+
 class NoRoom:
     """No engine is up with a free slot."""
 
@@ -65,7 +83,7 @@ class NoRecorder:
     """Engines have room, but none of them can record another call."""
 
 
-CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused
+CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany
 
 
 class TransitionResult(StrEnum):
@@ -121,7 +139,12 @@ class CallStore:
         return Repeated(kept["call_id"]) if kept["fingerprint"] == idempotency.fingerprint else KeyReused()
 
     async def create(
-        self, call: Call, first: CallEvent, idempotency: Idempotency | None = None
+        self,
+        call: Call,
+        first: CallEvent,
+        *,
+        limits: Limits = Limits(),
+        idempotency: Idempotency | None = None,
     ) -> CreationResult:
         """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
         keys = self._keys
@@ -139,6 +162,8 @@ class CallStore:
                 keys.outbox(call.id),
                 keys.outbox_due,
                 keys.outbox_wake,
+                keys.enterprise_calls(call.enterprise_id),
+                keys.enterprise_pace(call.enterprise_id),
                 *names,
             ],
             args=[
@@ -147,6 +172,8 @@ class CallStore:
                 json.dumps(_to_hash(call)),
                 first.model_dump_json(exclude_none=True),
                 self._lost_after_ms,
+                "" if limits.max_calls is None else limits.max_calls,
+                "" if limits.max_cps is None else limits.max_cps,
                 *values,
             ],
         )
@@ -159,6 +186,10 @@ class CallStore:
                 return NoRecorder()
             case ["repeated", call_id]:
                 return Repeated(call_id)
+            case ["too_many_calls"]:
+                return TooMany(None)
+            case ["too_fast", milliseconds]:
+                return TooMany(milliseconds / 1000)
             case ["key_reused"]:
                 return KeyReused()
             case _:

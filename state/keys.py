@@ -37,6 +37,14 @@ class Keys:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
 
+    def enterprise_calls(self, enterprise_id: str) -> str:
+        """set: ids of an enterprise's live calls."""
+        return f"{self.root}enterprise:{enterprise_id}:calls"
+
+    def enterprise_pace(self, enterprise_id: str) -> str:
+        """string: until when its calls have used up the pace allowed (ms, the Redis server's clock)."""
+        return f"{self.root}enterprise:{enterprise_id}:pace"
+
     def idempotency(self, enterprise_id: str, client_id: str, key: str) -> str:
         """hash: which call a client's Idempotency-Key made, and of what request."""
         # Hashed: where one ends and the other begins must not be the client's to say.

@@ -1,21 +1,33 @@
--- Create a call: refuse a duplicate pair, reserve a slot on the engine with the most room, write the record,
--- append the first event and the engine's command. All or nothing.
--- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 idempotency key if there is one
+-- Create a call: refuse a duplicate pair and what exceeds the enterprise's limits, reserve a slot on the engine with
+-- the most room, write the record, append the first event and the engine's command. All or nothing.
+-- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 the enterprise's live calls,
+--       9 its pace, 10 idempotency key if there is one
 -- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms),
---       with an idempotency key: 6 fingerprint of the request, 7 how long the key is kept (s)
+--       6 live calls at most or '', 7 calls per second at most or '',
+--       with an idempotency key: 8 fingerprint of the request, 9 how long the key is kept (s)
 -- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'} | {'repeated', call id} |
---         {'key_reused'}
+--         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-if KEYS[8] then
-  local kept = redis.call('HMGET', KEYS[8], 'fingerprint', 'call_id')
-  if kept[1] == ARGV[6] then return {'repeated', kept[2]} end
+if KEYS[10] then
+  local kept = redis.call('HMGET', KEYS[10], 'fingerprint', 'call_id')
+  if kept[1] == ARGV[8] then return {'repeated', kept[2]} end
   if kept[1] then return {'key_reused'} end
 end
 local other = redis.call('GET', KEYS[3])
 if other then return {'duplicate', other} end
+
+if ARGV[6] ~= '' and redis.call('SCARD', KEYS[8]) >= tonumber(ARGV[6]) then return {'too_many_calls'} end
+-- The generic cell rate algorithm (ITU-T I.371), with a second's worth at once.
+local paid_until = nil
+if ARGV[7] ~= '' then
+  local interval, burst = 1000 / tonumber(ARGV[7]), math.max(1, tonumber(ARGV[7]))
+  paid_until = math.max(now, tonumber(redis.call('GET', KEYS[9]) or '0')) + interval
+  local early = paid_until - now - burst * interval
+  if early > 0 then return {'too_fast', math.ceil(early)} end
+end
 
 local record = cjson.decode(ARGV[3])
 local chosen, most_room, any_room = nil, 0, false
@@ -39,9 +51,13 @@ for field, value in pairs(record) do
 end
 redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('SET', KEYS[3], call_id)
-if KEYS[8] then
-  redis.call('HSET', KEYS[8], 'fingerprint', ARGV[6], 'call_id', call_id)
-  redis.call('EXPIRE', KEYS[8], ARGV[7])
+redis.call('SADD', KEYS[8], call_id)
+if paid_until then
+  redis.call('SET', KEYS[9], string.format('%.3f', paid_until), 'PX', math.ceil(paid_until - now) + 1000)
+end
+if KEYS[10] then
+  redis.call('HSET', KEYS[10], 'fingerprint', ARGV[8], 'call_id', call_id)
+  redis.call('EXPIRE', KEYS[10], ARGV[9])
 end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])

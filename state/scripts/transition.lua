@@ -36,6 +36,7 @@ if ARGV[8] ~= '' then
   local pair = root .. 'pair:' .. current[6] .. ':' .. current[7] .. ':' .. current[8]
   if redis.call('GET', pair) == call_id then redis.call('DEL', pair) end
   redis.call('SREM', root .. 'engine:' .. current[5] .. ':calls', call_id)
+  redis.call('SREM', root .. 'enterprise:' .. current[6] .. ':calls', call_id)
   local record, call = {}, redis.call('HGETALL', KEYS[1])
   for i = 1, #call, 2 do record[call[i]] = call[i + 1] end
   -- Where the events go, and with which token, is nobody's business later.
