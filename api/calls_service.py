@@ -30,6 +30,7 @@ from api.errors import (
 from api.policy import check_call
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
+from api.vault import Vault
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
@@ -54,22 +55,12 @@ CALL_ENDS_AFTER = 5
 """Seconds that a client with too many live calls is told to wait: nobody knows when one of them ends."""
 
 
-def _sink_fields(credential: SinkCredential | None) -> dict[str, Any]:
-    """Of the call's record."""
-    match credential:
-        case AccessTokenCredential(access_token=token):
-            return {"sink_token": token, "sink_token_expires_at": credential.expires_at}
-        case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
-            return {"sink_client_id": client_id, "sink_token_uri": token_uri}
-        case _:
-            return {}
-
-
 class CallService:
     def __init__(self, settings: Settings, calls: CallStore) -> None:
         self._settings = settings
         self._calls = calls
         self._sinks = SinkAddresses.of(settings.notifier)
+        self._vault = Vault(settings.privacy)
 
     async def create(
         self,
@@ -119,9 +110,18 @@ class CallService:
             recording_channels=enterprise.recording_channels or self._settings.recording.channels,
             announcements=enterprise.announcements,
             sink=request.sink,
-            **_sink_fields(request.sink_credential),
+            **self._sink_fields(request.sink_credential),
             correlator=correlator,
         )
+
+    def _sink_fields(self, credential: SinkCredential | None) -> dict[str, Any]:
+        match credential:
+            case AccessTokenCredential(access_token=token, expires_at=expires_at):
+                return {"sink_token": self._vault.seal(token), "sink_token_expires_at": expires_at}
+            case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
+                return {"sink_client_id": client_id, "sink_token_uri": token_uri}
+            case _:
+                return {}
 
     async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)

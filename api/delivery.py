@@ -15,6 +15,7 @@ from api.correlator import HEADER
 from api.signatures import Signer
 from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
 from api.sink_transport import ForbiddenAddressError, read_limited
+from api.vault import SealedError, Vault
 from config.settings import NotifierSettings
 from state.call import Call, CallEvent, utc_now
 from state.delivery_counts import DeliveryOutcome
@@ -43,6 +44,7 @@ class Courier:
         http: httpx2.AsyncClient,
         tokens: SinkTokens,
         signer: Signer,
+        vault: Vault,
         *,
         public_url: str,
         timeout_after: float,
@@ -51,6 +53,7 @@ class Courier:
         self._http = http
         self._tokens = tokens
         self._signer = signer
+        self._vault = vault
         self._public_url = public_url
         self._timeout_after = timeout_after
 
@@ -66,10 +69,12 @@ class Courier:
         headers = message.headers | signature
         if call.correlator is not None:
             headers[HEADER] = call.correlator
-        credential, token = _credential_of(call), call.sink_token
+        credential, token = _credential_of(call), None
         response: httpx2.Response | None = None
         try:
             async with asyncio.timeout(self._timeout_after):
+                if call.sink_token is not None:
+                    token = self._vault.open(call.sink_token)
                 if credential is not None:
                     token = await self._tokens.token(credential)
                 if token is not None:
@@ -77,6 +82,8 @@ class Courier:
                 posting = self._http.stream("POST", str(call.sink), content=message.body, headers=headers)
                 async with posting as response:
                     await read_limited(response)
+        except SealedError:
+            return Attempt(DeliveryOutcome.RETRIED, "the sink's token was sealed with another key")
         except TokenUnavailableError as error:
             return Attempt(DeliveryOutcome.RETRIED, str(error), sink_is_down=True)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:

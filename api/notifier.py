@@ -19,6 +19,7 @@ from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
 from api.sink_tokens import SinkTokens
 from api.sink_transport import sink_client
+from api.vault import Vault
 from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
 from state.calls import CallStore
@@ -66,6 +67,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
             http,
             SinkTokens(http, key),
             Signer(settings.enterprises),
+            Vault(settings.privacy),
             public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from cryptography.fernet import Fernet
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -280,6 +281,19 @@ class QualitySettings(Section):
     """Between two looks at each leg's packets, jitter and loss."""
 
 
+def check_encryption_key(key: SecretStr) -> SecretStr:
+    try:
+        Fernet(key.get_secret_value())
+    except ValueError as error:
+        raise ValueError("must be base64url of 32 random bytes") from error
+    return key
+
+
+class PrivacySettings(Section):
+    keys: tuple[Annotated[SecretStr, AfterValidator(check_encryption_key)], ...] = ()
+    """Sinks' access tokens are kept encrypted with the first; the others still decrypt (Fernet)."""
+
+
 class RecordingSettings(Section):
     root: Path = Path("var/recordings")
     channels: RecordingChannels = "mixed"
@@ -331,6 +345,7 @@ class Settings(BaseSettings):
     ringback: RingbackSettings = RingbackSettings()
     announcements: AnnouncementsSettings = AnnouncementsSettings()
     quality: QualitySettings = QualitySettings()
+    privacy: PrivacySettings = PrivacySettings()
     recording: RecordingSettings = RecordingSettings()
     notifier: NotifierSettings = NotifierSettings()
     log: LogSettings = LogSettings()
