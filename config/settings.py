@@ -101,7 +101,7 @@ class AnnouncementSettings(Section):
     failed: PromptName | None = None
     """To the caller, when the callee cannot be reached."""
     lost: PromptName | None = None
-    """To the other party, when one party's audio was lost during the call."""
+    """To the other party, when one party's audio or its SIP dialog was lost during the call."""
 
     @property
     def prompts(self) -> frozenset[str]:

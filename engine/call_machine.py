@@ -114,7 +114,7 @@ class CallMachine:
                 (self._held.add if on_hold else self._held.discard)(leg)
                 return []
             case sig.MediaLost(leg):
-                return self._media_lost(leg, now)
+                return self._lost(leg, Q850.TEMPORARY_FAILURE, now) if self._is_connected else []
             case sig.DigitPressed(leg, digit, duration_ms):
                 return [sig.SendDigit(leg.other, digit, duration_ms)] if self._is_connected else []
             case sig.PromptFinished():
@@ -272,7 +272,7 @@ class CallMachine:
                 return self._disconnect(DisconnectionReason.CALLER_ABANDON, now, cleared)
             case Phase.CONNECTED, _ if status >= 300:
                 # Nobody hung up: the dialog was lost, perhaps at a session refresh (RFC 4028, section 10).
-                return self._disconnect(DisconnectionReason.OTHER, now, q850_of_status(status))
+                return self._lost(leg, q850_of_status(status), now)
             case Phase.CONNECTED, _:
                 return self._disconnect(DisconnectionReason.HANG_UP, now, cleared)
             case Phase.EXPLAINING, self._listener:
@@ -293,13 +293,12 @@ class CallMachine:
             return self._explain(leg, reason, prompt, q850)
         return self._disconnect(reason, now, q850)
 
-    def _media_lost(self, leg: Leg, now: datetime) -> list[Action]:
-        if not self._is_connected:
-            return []
+    def _lost(self, leg: Leg, q850: int, now: datetime) -> list[Action]:
+        """A connected party is gone, by its audio or its dialog: tell the other, if it can hear a prompt."""
         prompt = self._rules.announcements.lost
         if prompt is not None and leg.other not in self._held:
-            return self._explain(leg, DisconnectionReason.OTHER, prompt, Q850.TEMPORARY_FAILURE)
-        return self._disconnect(DisconnectionReason.OTHER, now, Q850.TEMPORARY_FAILURE)
+            return self._explain(leg, DisconnectionReason.OTHER, prompt, q850)
+        return self._disconnect(DisconnectionReason.OTHER, now, q850)
 
     def _explain(self, gone: Leg, reason: DisconnectionReason, prompt: str, q850: int) -> list[Action]:
         """Clear one leg and play a prompt to the other; the outcome is told when it is over."""

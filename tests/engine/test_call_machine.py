@@ -227,6 +227,8 @@ PROMPTS = AnnouncementSettings(
     whisper="whisper", connect="connect", busy="busy", no_answer="no-answer", failed="failed", lost="lost"
 )
 
+LOST_ONLY = AnnouncementSettings(lost="lost")
+
 
 def hung_up(actions: list[Action]) -> dict[Leg, int]:
     return {action.leg: action.q850 for action in actions if isinstance(action, sig.HangUp)}
@@ -422,15 +424,48 @@ def test_digits_are_not_in_what_logs_print() -> None:
 
 
 @pytest.mark.parametrize("lost", [None, "lost"])
-def test_lost_audio_ends_the_call_and_the_other_party_may_be_told(lost: str | None) -> None:
+@pytest.mark.parametrize(
+    ("event", "q850"),
+    [
+        (sig.MediaLost(CALLEE), 41),
+        (sig.LegEnded(CALLEE, 408), 102),
+        (sig.LegEnded(CALLEE, 481), 41),
+        (sig.LegEnded(CALLEE, 503), 41),
+    ],
+)
+def test_a_party_that_is_lost_ends_the_call_and_the_other_may_be_told(
+    event: Event, q850: int, lost: str | None
+) -> None:
+    """By its audio, or by its dialog: it does not answer, or knows nothing of the call any more."""
     call = Driven(*TO_CONNECTED, announcements=AnnouncementSettings(lost=lost))
-    actions = call.feed(sig.MediaLost(CALLEE))
-    assert CALLEE in hung_up(actions)
+    call.feed(event)
     if lost:
+        assert sig.PlayPrompt(lost) in call.actions
         assert call.audio == AudioPlan(caller=Heard.PROMPT)
+        assert CALLER not in hung_up(call.actions)
         call.feed(sig.PromptFinished())
     assert call.outcome.reason is Reason.OTHER
-    assert CALLER in hung_up(call.actions)
+    assert hung_up(call.actions)[CALLER] == q850
+    dialog_is_over = isinstance(event, sig.LegEnded)
+    assert (CALLEE in hung_up(call.actions)) is not dialog_is_over
+
+
+@pytest.mark.parametrize("event", [sig.MediaLost(CALLEE), sig.LegEnded(CALLEE, 481)])
+def test_who_holds_hears_no_prompt_when_the_other_is_lost(event: Event) -> None:
+    call = Driven(*TO_CONNECTED, sig.LegHeld(CALLER, on_hold=True), announcements=LOST_ONLY)
+    call.feed(event)
+    assert call.outcome.reason is Reason.OTHER
+    assert call.audio == sig.SILENCE
+
+
+@pytest.mark.parametrize(
+    "event", [sig.LegEnded(CALLEE, 200), sig.TimerFired(Timer.MAX_DURATION), sig.EngineStopping()]
+)
+def test_an_end_that_somebody_wanted_needs_no_prompt(event: Event) -> None:
+    call = Driven(*TO_CONNECTED, announcements=LOST_ONLY)
+    call.feed(event)
+    assert call.outcome.state is CallState.DISCONNECTED
+    assert not any(isinstance(action, sig.PlayPrompt) for action in call.actions)
 
 
 def test_a_warning_tone_comes_before_the_maximum_duration() -> None:

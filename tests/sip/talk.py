@@ -10,11 +10,13 @@ from typing import Protocol
 from state.call import Call
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
-from tests.support.sdp import PCMU, Sdp, telephone_event
+from tests.support.sdp import PCMA, PCMU, Sdp, telephone_event
 from tests.support.sip_trunk import Phone, SipTrunk
 
 PLAIN = Sdp(0, (PCMU, telephone_event()))
 """What a phone answers unless the test says otherwise, with the port of its RTP."""
+TWO_CODECS = Sdp(0, (PCMU, PCMA, telephone_event()))
+"""An answer from which one must be chosen: so an offer of ours follows at once."""
 
 
 Answer = Sdp | Callable[[Sdp], Sdp]

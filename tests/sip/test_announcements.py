@@ -19,12 +19,14 @@ from state.call import RecordingResult
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.calls import assert_ended, cause
-from tests.sip.heard import heard, longest, stations
+from tests.sip.heard import assert_never_two_and_never_silent, heard, longest, stations
 from tests.sip.prompt_files import LENGTH, Prompt, announcements
 from tests.sip.scenarios import ScenarioTrunk
+from tests.sip.talk import PLAIN, TWO_CODECS, talking
 from tests.sip.waiting_caller import RINGBACK
 from tests.support.audio import Samples, tone_level
 from tests.support.calls_client import CallsClient
+from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.stack_settings import Overrides, write_settings
@@ -139,7 +141,7 @@ def recorded(client: CallsClient, call_id: str) -> Samples:
 
 
 def test_the_callee_is_dialled_only_after_the_caller_has_heard_the_whisper(
-    product: Product, trunk: SipTrunk, ear: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer
 ) -> None:
     placed = call(product, trunk, ear)
     dialled = placed.callee().log[0].at
@@ -149,6 +151,7 @@ def test_the_callee_is_dialled_only_after_the_caller_has_heard_the_whisper(
     assert stations(before) == "h"
     assert longest("h", before) >= LENGTH - EXACT
     assert stations(line(ear)) == "hr"
+    assert_never_two_and_never_silent(line(ear), path)
     assert longest("h", line(ear)) == pytest.approx(LENGTH, abs=EXACT)
     assert product.event_states(placed.call_id)[1:3] == ["callingCaller", "callingCallee"]
 
@@ -177,7 +180,7 @@ def test_the_caller_is_told_why_the_callee_does_not_come_before_the_call_ends(
 
 
 def test_a_callee_who_does_not_answer_is_cancelled_at_once_and_the_caller_told(
-    product: Product, trunk: SipTrunk, ear: RtpPeer
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer
 ) -> None:
     placed = call(product, trunk, ear)
     callee = placed.callee()
@@ -187,6 +190,7 @@ def test_a_callee_who_does_not_answer_is_cancelled_at_once_and_the_caller_told(
     assert_ended(product, placed.call_id, Reason.CALLEE_NO_ANSWER)
     assert cause(placed.caller, "BYE") == "Q.850;cause=19"
     assert stations(line(ear)) == "hra"
+    assert_never_two_and_never_silent(line(ear), path)
 
 
 # --- both
@@ -242,6 +246,37 @@ def test_the_other_party_is_told_that_the_connection_was_lost(
     assert longest("l", line(left)) == pytest.approx(LENGTH, abs=EXACT)
     assert "l" not in line(gone)
     assert product.call(placed.call_id).recording_result is RecordingResult.SUCCESS
+
+
+@pytest.mark.parametrize("gone", ["caller", "callee"])
+@pytest.mark.parametrize(("answer", "q850"), [("481 Gone", 41), ("408 Request Timeout", 102)])
+def test_the_other_party_is_told_that_a_dialog_was_lost(
+    product: Product, trunk: SipTrunk, ear: RtpPeer, mouth: RtpPeer, gone: str, answer: str, q850: int
+) -> None:
+    """Its phone knows nothing of the call any more when an offer of ours comes (RFC 3261, section 14.1)."""
+    sdp = {gone: TWO_CODECS}
+    with talking(
+        product,
+        trunk,
+        ear,
+        mouth,
+        caller_sdp=sdp.get("caller", PLAIN),
+        callee_sdp=sdp.get("callee", PLAIN),
+        answers_reinvite=False,
+        recording=True,
+    ) as talk:
+        for peer, voice in ((ear, "t"), (mouth, "c")):
+            wait_to_hear(peer, voice)
+        left, remaining = (mouth, talk.callee) if gone == "caller" else (ear, talk.caller)
+        lost = talk.phone(gone)
+        lost.respond_to(lost.wait_for_reinvite(), answer)
+        wait_to_hear(left, "l")
+        assert not remaining.received("BYE")
+        assert product.status(talk.call_id) == "connected"
+        assert_ended(product, talk.call_id, Reason.OTHER)
+        assert cause(remaining, "BYE") == f"Q.850;cause={q850}"
+    assert longest("l", line(left)) == pytest.approx(LENGTH, abs=EXACT)
+    assert product.call(talk.call_id).recording_result is RecordingResult.SUCCESS
 
 
 # --- ends under a prompt

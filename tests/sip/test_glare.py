@@ -11,16 +11,14 @@ from state.call import DisconnectionReason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.scenarios import ScenarioTrunk
-from tests.sip.talk import PLAIN, Talk, talking
+from tests.sip.talk import PLAIN, TWO_CODECS, Talk, talking
 from tests.support.audio import has_tone
 from tests.support.rtp_peer import RtpPeer
-from tests.support.sdp import PCMA, PCMU, Direction, Sdp, telephone_event
+from tests.support.sdp import Direction
 from tests.support.sip_client import SipText
 from tests.support.sip_trunk import Phone, SipTrunk
 
 CALLER_TONE, CALLEE_TONE = 440.0, 1000.0
-TWO_CODECS = Sdp(0, (PCMU, PCMA, telephone_event()))
-"""An answer from which one must be chosen: so an offer of ours follows at once."""
 DELAY = 2.1, 4.0
 """Seconds before the one who chose the Call-ID tries again."""
 
