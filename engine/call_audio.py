@@ -75,7 +75,6 @@ class CallAudio:
         silence: pj.AudioMedia,
         hold_music: pj.AudioMedia,
         nowhere: pj.AudioMedia,
-        watches_early_media: bool,
     ) -> None:
         """`silence` and `hold_music` play for all calls, `nowhere` takes what nobody of any call hears."""
         self._clock_rate = clock_rate
@@ -85,7 +84,6 @@ class CallAudio:
             Source.HOLD_MUSIC: hold_music,
         }
         self._nowhere = nowhere
-        self._watches_early_media = watches_early_media
         self._legs: dict[Leg, pj.AudioMedia] = {}
         self._recorders: dict[Track, pj.AudioMediaRecorder] = {}
         self._plan = SILENCE
@@ -197,12 +195,9 @@ class CallAudio:
             if plan.recorded is Recorded.PARTIES and track is not Track.CALLER:
                 edges.append((Leg.CALLEE, track))
         # What nobody hears goes nowhere: else the jitter buffer fills up, and what pjmedia throws away then
-        # counts as bad quality. But what the callee's network may play before the answer stays to be seen.
+        # counts as bad quality.
         heard_legs = {source for source, _ in edges}
-        waits = self._watches_early_media and plan.caller is Heard.RINGBACK
-        edges += [
-            (leg, Sink.NOWHERE) for leg in Leg if leg not in heard_legs and not (waits and leg is Leg.CALLEE)
-        ]
+        edges += [(leg, Sink.NOWHERE) for leg in Leg if leg not in heard_legs]
         ends: dict[object, pj.AudioMedia] = dict(
             [*self._sources.items(), *self._legs.items(), *self._recorders.items()]
         )

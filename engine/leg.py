@@ -268,7 +268,7 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             jitter=received.jitterUsec.mean / 1000,
             round_trip=delay.mean / 1000 if delay.n else None,
             buffer=float(stat.jbuf.avgDelayMsec),
-            waiting=stat.jbuf.size,
+            decoded=received.pkt - received.discard,
             frame=frame,
         )
 

@@ -1,4 +1,11 @@
-"""Is there RTP? Decided from counts of received packets alone."""
+"""Is there RTP? Decided from counts of received packets alone.
+
+Early media is what the caller can hear, so only packets that the decoder gets count for it. A gateway may
+go over to comfort noise (RFC 3389) after its announcement: we do not offer that, pjmedia throws it away, and
+the caller would hear silence. So it counts as nothing, and ringback returns at once: to wait whether this was
+only a pause would be silence, too. A codec's own frames of silence (G.729 Annex B, AMR, Opus) are decoded and
+heard as noise, so they count as audio.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +28,13 @@ class EarlyMediaWatch:
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
     """When the count of packets was what, oldest first: one look a gap ago, and those since."""
 
-    def feed(self, packets: int, now: float, *, playable: bool = True) -> bool | None:
-        """`packets` received so far at `now` (monotonic seconds); the new answer if it has changed.
-
-        Digits, comfort noise and codecs that were not agreed upon are packets, but not `playable`.
-        """
+    def feed(self, packets: int, now: float) -> bool | None:
+        """`packets` decoded so far at `now` (monotonic seconds); the new answer if it has changed."""
         self._seen.append((now, packets))
         while len(self._seen) > 1 and now - self._seen[1][0] >= EARLY_MEDIA_GAP:
             self._seen.popleft()
         fresh = packets - self._seen[0][1]
-        flows = fresh > 0 if self.flows else playable and fresh >= EARLY_MEDIA_PACKETS
+        flows = fresh >= (1 if self.flows else EARLY_MEDIA_PACKETS)
         if flows is self.flows:
             return None
         self.flows = flows

@@ -91,7 +91,6 @@ class CallSession:
             silence=host.endpoint.silence,
             hold_music=host.endpoint.hold_music,
             nowhere=host.endpoint.nowhere,
-            watches_early_media=host.settings.trunk.early_media == "play",
         )
         self._alarms: dict[object, Alarm] = {}
         self._early_media = EarlyMediaWatch()
@@ -200,6 +199,7 @@ class CallSession:
         self._legs[leg] = party
         host.trace.watch(party.sip_call_id, self.call.id, leg)
         own = self.call.caller if leg is Leg.CALLER else self.call.callee
+        self._early_media = EarlyMediaWatch()
         try:
             party.dial(
                 number or own,
@@ -373,8 +373,7 @@ class CallSession:
         reading = party.reading() if party is not None else None
         if reading is None:
             return
-        # While nobody listens to the leg, what can be played stays in its jitter buffer.
-        flows = self._early_media.feed(reading.received, monotonic(), playable=reading.waiting > 0)
+        flows = self._early_media.feed(reading.decoded, monotonic())
         if flows is not None:
             self._log.info("early media", flows=flows)
             self.handle(sig.EarlyMedia(Leg.CALLEE, flows))

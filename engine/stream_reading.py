@@ -21,8 +21,8 @@ class StreamReading:
     jitter: float
     round_trip: float | None
     buffer: float
-    waiting: int
-    """Frames in the jitter buffer: those of packets that can be decoded."""
+    decoded: int
+    """Of the packets received, those that the decoder gets: audio, not comfort noise or digits."""
     frame: float
 
     def after(self, earlier: StreamReading | None) -> StreamReading:
@@ -33,6 +33,7 @@ class StreamReading:
             self,
             sent=earlier.sent + self.sent,
             received=earlier.received + self.received,
+            decoded=earlier.decoded + self.decoded,
             lost=earlier.lost + self.lost,
             discarded=earlier.discarded + self.discarded,
             jitter=self.jitter if self.received else earlier.jitter,

@@ -22,13 +22,11 @@ def test_single_packets_to_a_nat_are_no_early_media() -> None:
     assert changes(EarlyMediaWatch(), [0] + [1] * 10 + [2] * 10) == []
 
 
-def test_packets_that_cannot_be_played_are_no_early_media() -> None:
-    watch = EarlyMediaWatch()
-    assert watch.feed(0, 0.0, playable=False) is None
-    assert watch.feed(5, 0.05, playable=False) is None
-    assert watch.feed(8, 0.10, playable=True) is True
-    # Somebody listens now, and the jitter buffer may be empty for a moment.
-    assert watch.feed(10, 0.15, playable=False) is None
+def test_a_stream_goes_on_while_its_codec_describes_silence_now_and_then() -> None:
+    """Of AMR every 160 ms (3GPP TS 26.093); it takes more for a stream to begin."""
+    silence = [at * 50 // 160 for at in range(40)]
+    assert changes(EarlyMediaWatch(), silence) == []
+    assert changes(EarlyMediaWatch(), [0, *(3 + packets for packets in silence)]) == [(0.05, True)]
 
 
 def test_a_stream_has_stopped_after_a_gap_and_may_begin_again() -> None:

@@ -17,7 +17,7 @@ from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, Waiting, waiting_caller
 from tests.support.lossy_path import LossyPath
 from tests.support.rtp import write_packet
-from tests.support.rtp_peer import PCMA, RtpPeer
+from tests.support.rtp_peer import PCMA, PCMU, RtpPeer
 from tests.support.sdp import PCMA as PCMA_FORMAT
 from tests.support.sdp import Direction, Sdp
 from tests.support.sip_trunk import SipTrunk
@@ -165,6 +165,23 @@ def test_rtp_that_cannot_be_heard_is_no_early_media(
             network.send_raw(packet(payload_type, sequence))
         text = line(call)
     assert stations(text) == "r"
+    assert_never_two_and_never_silent(text, path)
+
+
+@pytest.mark.parametrize("payload_type", [8, 13, 101], ids=["another codec", "comfort noise", "digits"])
+def test_ringback_returns_when_early_media_goes_over_to_what_cannot_be_heard(
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, payload_type: int
+) -> None:
+    """And early media when it can be heard again."""
+    unheard = {payload_type: bytes([0xFF]) * 8000}
+    with RtpPeer(TONES["e"], encoded=unheard) as network, waiting_caller(product, trunk, ear) as call:
+        progress(call, network)
+        ear.wait_for_more_audio(packets=SECOND)
+        for codec in (payload_type, PCMU):
+            network.codec = codec
+            ear.wait_for_more_audio(packets=SECOND)
+        text = line(call)
+    assert stations(text).removeprefix("r") == "ere"
     assert_never_two_and_never_silent(text, path)
 
 
