@@ -10,7 +10,7 @@ from state.call import DisconnectionReason as Reason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.calls import assert_ended, call
-from tests.sip.heard import heard, stations
+from tests.sip.heard import assert_never_two_and_never_silent, heard, stations
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, waiting_caller
 from tests.support.lossy_path import LossyPath
@@ -51,7 +51,12 @@ def forks() -> Iterator[dict[str, RtpPeer]]:
 
 @pytest.mark.parametrize("winner", [FIRST, SECOND_FORK, UNSEEN])
 def test_of_two_forks_with_early_media_one_is_heard_and_any_fork_may_answer(
-    product: Product, trunk: SipTrunk, ear: RtpPeer, forks: dict[str, RtpPeer], winner: str
+    product: Product,
+    trunk: SipTrunk,
+    path: LossyPath | None,
+    ear: RtpPeer,
+    forks: dict[str, RtpPeer],
+    winner: str,
 ) -> None:
     with waiting_caller(product, trunk, ear) as waiting:
         callee = waiting.callee
@@ -74,10 +79,27 @@ def test_of_two_forks_with_early_media_one_is_heard_and_any_fork_may_answer(
         talk = heard(ear.samples(since=since), **HEARD)
         spoken = heard(forks[winner].samples(since=since), **HEARD)
     assert stations(early).removeprefix("r") in ("a", "ab")
-    assert "*" not in early
+    assert_never_two_and_never_silent(early, path)
     assert stations(talk) == LETTER[winner]
     assert stations(spoken) == "c"
     assert callee.wait_for("BYE").tag("To") == winner
+
+
+def test_when_one_fork_falls_silent_the_caller_hears_the_other(
+    product: Product, trunk: SipTrunk, path: LossyPath | None, ear: RtpPeer, forks: dict[str, RtpPeer]
+) -> None:
+    """And ringback until it is certain that the first has stopped."""
+    with waiting_caller(product, trunk, ear) as waiting:
+        for tag in (FIRST, SECOND_FORK):
+            forks[tag].remote = waiting.callee.offer.address
+            waiting.callee.respond("183 Session Progress", rtp_port=forks[tag].port, tag=tag)
+            forks[tag].resume()
+            ear.wait_for_more_audio(packets=SECOND)
+        forks[FIRST].pause()
+        ear.wait_for_more_audio(packets=3 * SECOND)
+        text = heard(ear.samples(), **HEARD)
+    assert stations(text).removeprefix("r") in ("ab", "arb")
+    assert_never_two_and_never_silent(text, path)
 
 
 def test_reliable_responses_of_two_forks_are_acknowledged_each_in_its_dialog(

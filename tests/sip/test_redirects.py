@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.calls import Called, assert_ended, call, cause, ring
 from tests.sip.conftest import StartProduct
+from tests.sip.heard import assert_never_two_and_never_silent, heard, stations
+from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, waiting_caller
+from tests.support.lossy_path import LossyPath
+from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.stack_settings import BLACKLISTED, ENTERPRISE_NUMBER, NOT_RECORDED, Overrides
 
@@ -19,7 +25,7 @@ NAMING = ("Diversion", "History-Info", "Referred-By", "P-Preferred-Identity", "R
 
 @pytest.fixture(scope="module")
 def overrides() -> Overrides:
-    return {"call": {"max_redirects": MAX_REDIRECTS}}
+    return {"call": {"max_redirects": MAX_REDIRECTS}, "ringback": RINGBACK}
 
 
 def redirect(called: Called, *contacts: str, status: str = "302 Moved Temporarily") -> None:
@@ -75,6 +81,27 @@ def test_a_redirection_after_ringing_and_early_media_is_followed(product: Produc
     called.phone.respond("183 Session Progress", rtp_port=9)
     redirect(called, f"<sip:{target}@127.0.0.1:{trunk.port}>")
     end(product, called, trunk.ringing_at(target))
+
+
+def test_ringback_takes_over_from_early_media_until_the_new_phone_has_some_of_its_own(
+    product: Product, trunk: SipTrunk, path: LossyPath | None
+) -> None:
+    with ExitStack() as stack:
+        ear, first, second = (stack.enter_context(RtpPeer(TONES[name])) for name in "cet")
+        call = stack.enter_context(waiting_caller(product, trunk, ear))
+        first.remote = call.callee.offer.address
+        call.callee.respond("183 Session Progress", rtp_port=first.port)
+        ear.wait_for_more_audio(packets=SECOND)
+        target = fresh_number()
+        call.callee.respond("302 Moved Temporarily", f"Contact: <sip:{target}@127.0.0.1>")
+        phone = trunk.ringing_at(target)
+        ear.wait_for_more_audio(packets=SECOND)
+        second.remote = phone.offer.address
+        phone.respond("183 Session Progress", rtp_port=second.port)
+        ear.wait_for_more_audio(packets=SECOND)
+        text = heard(ear.samples(), **TONES)
+    assert stations(text).removeprefix("r") == "ert"
+    assert_never_two_and_never_silent(text, path)
 
 
 @LEGS
