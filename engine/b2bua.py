@@ -19,7 +19,6 @@ from engine.tracing import PjLog
 from media.prompts import PromptLibrary
 from media.recordings import RecordingStore
 from state.call import Call, Findings
-from state.calls import QualitySample
 from state.engines import Command, DialCommand, ReleaseCommand
 
 log = structlog.get_logger("engine")
@@ -49,10 +48,10 @@ class B2bua:
         recordings: RecordingStore,
         *,
         publish: Callable[[Call, sig.Publish, Findings], None],
-        sample_quality: Callable[[list[QualitySample]], None],
+        keep_findings: Callable[[Call, Findings], None],
         store_recording: Callable[[Call], None],
     ) -> None:
-        """`publish`, `sample_quality` and `store_recording` hand work to the Redis thread and return at once.
+        """`publish`, `keep_findings` and `store_recording` hand work to the Redis thread and return at once.
 
         Raises pj.Error when the SIP stack cannot start, ConfigurationError for an unusable prompt.
         """
@@ -74,7 +73,7 @@ class B2bua:
         self.local_host = self.endpoint.address.rsplit(":", 1)[0]
         self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
-        self.sample_quality = sample_quality
+        self.keep_findings = keep_findings
         self._recordings = recordings
         self._store_recording = store_recording
         self._sessions: dict[str, CallSession] = {}

@@ -24,7 +24,7 @@ from media.live_recordings import LiveFolder
 from media.recordings import RecordingStore
 from media.wav_files import RecordingError
 from state.call import Call, CallState, Findings, RecordingResult, Transition, utc_now
-from state.calls import CallStore, QualitySample, TransitionResult
+from state.calls import CallStore, TransitionResult
 from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
@@ -102,9 +102,9 @@ class RedisLink:
         )
         self._loop.call_soon_threadsafe(self._enqueue, transition)
 
-    def sample_quality(self, samples: list[QualitySample]) -> None:
-        """The latest figures of live legs; lost when Redis is away, as the next ones come soon."""
-        self._loop.call_soon_threadsafe(lambda: self._spawn(self._sample(samples), self._writers))
+    def keep_findings(self, call: Call, findings: Findings) -> None:
+        """What is known of a live call so far; lost when Redis is away, as the next of it come soon."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep_found(call, findings), self._writers))
 
     def publish_sip(self, message: SipMessage) -> None:
         self._loop.call_soon_threadsafe(self._collect, message)
@@ -234,11 +234,11 @@ class RedisLink:
                 log.warning("SIP messages were not traced", count=len(messages), error=repr(error))
             del self._messages[: len(messages)]
 
-    async def _sample(self, samples: list[QualitySample]) -> None:
+    async def _keep_found(self, call: Call, findings: Findings) -> None:
         try:
-            await self._calls.sample_quality(samples)
+            await self._calls.keep_findings(call.id, findings)
         except (RedisError, OSError) as error:
-            log.warning("quality figures were not kept", error=repr(error))
+            log.warning("what is known of a call was not kept", call_id=call.id, error=repr(error))
 
     async def _keep(self, call: Call) -> None:
         path: str | None = None

@@ -28,7 +28,7 @@ from engine.tracing import PjLog
 from media.prompts import PromptLibrary
 from media.ringback_tones import tone_for
 from state.call import Call, Findings, PressedDigit, utc_now
-from state.calls import QualitySample
+from state.quality import LegQuality
 
 TRANSPORT_FAILURE = 503
 """RFC 3261, 8.1.3.1: a request that cannot be sent counts as answered with 503."""
@@ -54,7 +54,7 @@ class SessionHost(Protocol):
 
     def publish(self, call: Call, step: sig.Publish, findings: Findings) -> None: ...
 
-    def sample_quality(self, samples: list[QualitySample]) -> None: ...
+    def keep_findings(self, call: Call, findings: Findings) -> None: ...
 
     def finish_recording(self, session: CallSession, bridge_ports: frozenset[int]) -> None: ...
 
@@ -99,7 +99,7 @@ class CallSession:
         self._may_be_silent: set[Leg] = set()
         self._readers = {leg: DigitReader() for leg in Leg}
         self._pressed: list[PressedDigit] = []
-        self._quality: dict[Leg, QualitySample] = {}
+        self._quality: dict[Leg, LegQuality] = {}
 
     @property
     def is_live(self) -> bool:
@@ -161,14 +161,16 @@ class CallSession:
         findings = Findings()
         if step.state.is_terminal:
             self._sample_legs()
-            quality = {leg: sample.quality for leg, sample in self._quality.items()}
-            findings = Findings(
-                recording_path=step.recording_path,
-                caller_quality=quality.get(Leg.CALLER),
-                callee_quality=quality.get(Leg.CALLEE),
-                digits=tuple(self._pressed),
-            )
+            findings = self._findings(step.recording_path)
         self._host.publish(self.call, step, findings)
+
+    def _findings(self, recording_path: str | None = None) -> Findings:
+        return Findings(
+            recording_path=recording_path,
+            caller_quality=self._quality.get(Leg.CALLER),
+            callee_quality=self._quality.get(Leg.CALLEE),
+            digits=tuple(self._pressed),
+        )
 
     def _forget(self) -> None:
         self._audio.close()
@@ -197,9 +199,9 @@ class CallSession:
         host = self._host
         party = PartyCall(host.endpoint.account, leg, self, host.settings.trunk)
         self._legs[leg] = party
+        self._early_media = EarlyMediaWatch()
         host.trace.watch(party.sip_call_id, self.call.id, leg)
         own = self.call.caller if leg is Leg.CALLER else self.call.callee
-        self._early_media = EarlyMediaWatch()
         try:
             party.dial(
                 number or own,
@@ -380,28 +382,25 @@ class CallSession:
 
     def _look_for_silence(self) -> None:
         self._start_alarm("watch", self._watch_interval, self._look_for_silence)
-        samples = self._sample_legs()
         now = monotonic()
-        for sample in samples:
-            leg = Leg(sample.leg)
-            received = sample.quality.packets_received
+        for leg in self._sample_legs():
+            received = self._quality[leg].packets_received
             if self._silence[leg].feed(received, now, excused=leg in self._may_be_silent):
                 self._log.warning("no RTP", leg=leg.value)
                 self.handle(sig.MediaLost(leg))
-        self._host.sample_quality(samples)
+        self._host.keep_findings(self.call, self._findings())
 
-    def _sample_legs(self) -> list[QualitySample]:
-        """The figures of each leg that has audio, now; also kept for the end of the call."""
-        samples = []
+    def _sample_legs(self) -> list[Leg]:
+        """Take the figures of each leg that has audio now; which they are."""
+        sampled = []
         for leg, party in self._legs.items():
             reading = None
             with suppress(pj.Error):  # its call is over and forgotten by pjsua
                 reading = party.reading()
             if reading is not None:
-                sample = QualitySample(self.call.id, leg.value, reading.quality())
-                self._quality[leg] = sample
-                samples.append(sample)
-        return samples
+                self._quality[leg] = reading.quality()
+                sampled.append(leg)
+        return sampled
 
 
 def _told(event: Event) -> dict[str, object]:

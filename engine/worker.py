@@ -57,7 +57,7 @@ class Worker:
             trace,
             recordings,
             publish=self._link.publish,
-            sample_quality=self._link.sample_quality,
+            keep_findings=self._link.keep_findings,
             store_recording=self._link.store_recording,
         )
         self._status = replace(self._status, sip_address=self._b2bua.endpoint.address)

@@ -131,12 +131,26 @@ class CallEvent(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What becomes known of a call when it ends, beside its outcome."""
+    """What becomes known of a call beside its states: all at its end, some of it from time to time before."""
 
     recording_path: str | None = None
     caller_quality: LegQuality | None = None
     callee_quality: LegQuality | None = None
     digits: tuple[PressedDigit, ...] = ()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Of the call's record in Redis."""
+        found: dict[str, str] = {}
+        if self.recording_path:
+            found["recording_path"] = self.recording_path
+        if self.caller_quality is not None:
+            found["caller_quality"] = self.caller_quality.model_dump_json()
+        if self.callee_quality is not None:
+            found["callee_quality"] = self.callee_quality.model_dump_json()
+        if self.digits:
+            found["digits"] = json.dumps([digit.model_dump(mode="json") for digit in self.digits])
+        return found
 
 
 @dataclass(frozen=True, slots=True)

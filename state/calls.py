@@ -6,14 +6,13 @@ import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from redis.asyncio import Redis
 
-from state.call import LIVE_STATES, Call, CallEvent, CallState, Transition
+from state.call import LIVE_STATES, Call, CallEvent, CallState, Findings, Transition
 from state.connection import load_script, stream_entries
 from state.keys import Keys
-from state.quality import LegQuality
 
 PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
     CallState.CALLING_CALLER: (CallState.INITIATING,),
@@ -93,13 +92,6 @@ class TransitionResult(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class QualitySample:
-    call_id: str
-    leg: Literal["caller", "callee"]
-    quality: LegQuality
-
-
 class ReleaseResult(StrEnum):
     REQUESTED = "requested"
     ENDED = "ended"
@@ -125,7 +117,7 @@ class CallStore:
         self._create = load_script(redis, "create_call")
         self._transition = load_script(redis, "transition")
         self._release = load_script(redis, "request_release")
-        self._sample = load_script(redis, "sample_quality")
+        self._keep = load_script(redis, "keep_findings")
         self._attach = load_script(redis, "attach_recording")
 
     async def repeated(
@@ -219,17 +211,7 @@ class CallStore:
             fields["duration"] = str(event.duration)
         if event.recording_result:
             fields["recording_result"] = event.recording_result.value
-        findings = transition.findings
-        if findings.recording_path:
-            fields["recording_path"] = findings.recording_path
-        for name, quality in (
-            ("caller_quality", findings.caller_quality),
-            ("callee_quality", findings.callee_quality),
-        ):
-            if quality is not None:
-                fields[name] = quality.model_dump_json()
-        if findings.digits:
-            fields["digits"] = json.dumps([digit.model_dump(mode="json") for digit in findings.digits])
+        fields |= transition.findings.fields
         answer = await self._transition(
             keys=[
                 keys.call(call_id),
@@ -255,16 +237,9 @@ class CallStore:
         )
         return TransitionResult(answer)
 
-    async def sample_quality(self, samples: list[QualitySample]) -> None:
-        """Keep the latest figures of live calls; one that has ended keeps its final ones."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for sample in samples:
-                await self._sample(
-                    keys=[self._keys.call(sample.call_id)],
-                    args=[f"{sample.leg}_quality", sample.quality.model_dump_json()],
-                    client=pipe,
-                )
-            await pipe.execute()
+    async def keep_findings(self, call_id: str, findings: Findings) -> None:
+        """What is known of a live call so far, should its engine die; one that has ended keeps its own."""
+        await self._keep(keys=[self._keys.call(call_id)], args=[json.dumps(findings.fields)])
 
     async def attach_recording(self, call_id: str, path: str) -> bool:
         """Tell the record of a recording that was saved after its engine had died; False if there is none.

@@ -8,17 +8,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
+from state.call import DisconnectionReason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.talk import talking
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_trunk import SipTrunk
+from tests.support.stack_settings import Overrides
+from tests.support.waiting import wait_until
 
 DAY = timedelta(days=1)
 
@@ -82,6 +86,30 @@ def test_each_call_is_exported_with_digits_and_quality(
     assert float(first["callee_mos"]) == talked["callee_quality"]["mos"]
     assert json.loads(first["digits"]) == talked["digits"]
     assert (second["call_id"], second["caller_codec"], second["digits"]) == (busy_id, "", "")
+
+
+def test_the_record_of_a_call_whose_engine_died_has_the_digits_pressed_before(
+    trunk: SipTrunk, tmp_path: Path
+) -> None:
+    """Up to the engine's last look at the call."""
+    with ExitStack() as stack:
+        overrides: Overrides = {"call": {"record_digits": True}, "quality": {"interval": 0.2}}
+        dying = stack.enter_context(Product(tmp_path, trunk_port=trunk.port, overrides=overrides))
+        caller, callee = (stack.enter_context(RtpPeer(frequency)) for frequency in (440, 1000))
+        talk = stack.enter_context(talking(dying, trunk, caller, callee))
+        offered = talk.caller.offer.payload_type("telephone-event")
+        caller.send_digits("12#", payload_type=offered)
+        wait_until(
+            lambda: len(dying.call(talk.call_id).digits) == 3, what="three digits in the call's record"
+        )
+        dying.engine.kill()
+        assert dying.wait_ended(talk.call_id).reason is DisconnectionReason.OTHER
+        (record,) = map(json.loads, export(dying, *period()).stdout.splitlines())
+    assert (record["call_id"], record["reason"]) == (talk.call_id, "other")
+    assert [(press["leg"], press["digit"]) for press in record["digits"]] == [
+        ("caller", digit) for digit in "12#"
+    ]
+    assert record["caller_quality"]["packets_received"] > 0
 
 
 def test_a_period_without_calls_is_empty(product: Product) -> None:

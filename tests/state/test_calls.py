@@ -25,7 +25,6 @@ from state.calls import (
     NoRecorder,
     NoRoom,
     Placed,
-    QualitySample,
     ReleaseResult,
     TransitionResult,
 )
@@ -325,28 +324,26 @@ async def test_what_an_enterprise_wants_of_its_calls_reaches_the_engine(
     assert command.call.announcements == wanted
 
 
-async def test_quality_is_kept_while_the_call_lives_and_final_afterwards(
+async def test_findings_are_kept_while_the_call_lives_and_final_afterwards(
     store: CallStore, registry: EngineRegistry, redis: Redis, keys: Keys
 ) -> None:
     await registry.heartbeat(engine("e1"))
     await create(store, new_call())
     worse = GOOD.model_copy(update={"mos": 2.0})
-    await store.sample_quality(
-        [
-            QualitySample("c1", "caller", worse),
-            QualitySample("c1", "callee", GOOD),
-            QualitySample("x", "caller", GOOD),
-        ]
-    )
+    pressed = PressedDigit(leg="callee", digit="#", duration_ms=100, at=utc_now())
+    await store.keep_findings("c1", Findings())
+    await store.keep_findings("c1", Findings(callee_quality=GOOD, digits=(pressed,)))
+    await store.keep_findings("c1", Findings(caller_quality=worse))
+    await store.keep_findings("x", Findings(caller_quality=GOOD))
     call = await store.get("c1")
     assert call is not None
-    assert (call.caller_quality, call.callee_quality) == (worse, GOOD)
+    assert (call.caller_quality, call.callee_quality, call.digits) == (worse, GOOD, (pressed,))
     assert not await redis.exists(keys.call("x"))
     end = Transition.to(
         CallState.FAILED, call_id="c1", epoch=1, at=utc_now(), findings=Findings(caller_quality=GOOD)
     )
     assert await store.transition(end) is TransitionResult.APPLIED
-    await store.sample_quality([QualitySample("c1", "caller", worse)])
+    await store.keep_findings("c1", Findings(caller_quality=worse, digits=(pressed, pressed)))
     call = await store.get("c1")
     assert call is not None
-    assert call.caller_quality == GOOD
+    assert (call.caller_quality, call.digits) == (GOOD, (pressed,))
