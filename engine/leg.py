@@ -90,7 +90,10 @@ class PartyCall(pj.Call):  # type: ignore[misc]
         self.makeCall(f"sip:{party}@{trunk}", prm)
 
     def end(self, q850: int) -> None:
-        """CANCEL or BYE, whichever fits; does nothing when the leg is ending already."""
+        """CANCEL or BYE, whichever fits; does nothing when the leg is ending already.
+
+        What PJSIP sends only later, as the party rings or answers all the same, says this cause too.
+        """
         if self._hanging_up or not self.isActive():
             return
         self._hanging_up = True

@@ -9,6 +9,7 @@ from state.call import DisconnectionReason as Reason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.talk import Talk
+from tests.support.sip_client import SipText
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.waiting import wait_until
 
@@ -85,5 +86,11 @@ def assert_ended(product: Product, call_id: str, reason: Reason, timeout: float 
 
 
 def cause(phone: Phone, method: str) -> str:
-    """The Reason header of the CANCEL or BYE that the engine sends to this phone."""
-    return phone.wait_for(method).header("Reason")
+    """The cause in the CANCEL or BYE that the engine sends to this phone."""
+    return q850(phone.wait_for(method))
+
+
+def q850(request: SipText) -> str:
+    """The one Reason header in terms of Q.850; PJSIP may add another in its own words (RFC 3326)."""
+    (value,) = (value for value in request.headers("Reason") if value.startswith("Q.850"))
+    return value

@@ -81,7 +81,7 @@ def start_product(
             folder = tmp_path_factory.mktemp("product")
             product = Product(folder, trunk_port=trunk.port, overrides=overrides, path=path)
             stack.enter_context(product)
-            stack.callback(assert_every_call_ended_once, product)
+            stack.callback(assert_every_call_ended_well, product)
             return product
 
         yield start
@@ -99,12 +99,16 @@ def sipp(
     """A product of its own, whose trunk is played by SIPp: one scenario file after the other."""
     with ScenarioTrunk(tmp_path_factory.mktemp("sipp"), overrides, path) as running:
         yield running
-        assert_every_call_ended_once(running.product)
+        assert_every_call_ended_well(running.product)
 
 
-def assert_every_call_ended_once(product: Product) -> None:
+def assert_every_call_ended_well(product: Product) -> None:
+    """Once, and each CANCEL and BYE of ours said why, once."""
     product.wait_idle()
     for call_id in product.call_ids():
         states = product.event_states(call_id)
         assert sum(state in ("disconnected", "failed") for state in states) == 1, (call_id, states)
         assert states[-1] in ("disconnected", "failed"), (call_id, states)
+        for message in product.sip_messages(call_id):
+            if message.direction == "sent" and message.start_line.startswith(("CANCEL ", "BYE ")):
+                assert message.text.count("\r\nReason: Q.850;cause=") == 1, message.text

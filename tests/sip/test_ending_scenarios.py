@@ -82,8 +82,8 @@ ROWS = [
     Row("no-answer", Reason.CALLEE_NO_ANSWER, CANCELLED.format(19), ended(19)),
     Row("no-answer", Reason.CALLER_NO_ANSWER, CANCELLED.format(19), leg="caller"),
     Row("no-answer", Reason.HANG_UP, CANCELLED.format(16), ended(16), delete="ringing"),
-    Row("no-response", Reason.CALLEE_NO_ANSWER, "INVITE CANCEL 200 487 ACK", ended(18), pause=LATE),
-    Row("late-answer", Reason.CALLER_NO_ANSWER, "INVITE 200 ACK BYE 200", leg="caller", pause=LATE),
+    Row("no-response", Reason.CALLEE_NO_ANSWER, CANCELLED.format(18), ended(18), pause=LATE),
+    Row("late-answer", Reason.CALLER_NO_ANSWER, ended(18), leg="caller", pause=LATE),
     Row("no-media", Reason.OTHER, ended(41), ended(41)),
     Row("max-duration", Reason.OTHER, ended(102), ended(102)),
     Row("hang-up", Reason.HANG_UP, ended(31), ended(31), pause=500),
@@ -93,20 +93,20 @@ ROWS = [
     Row(
         "cancel-crosses-answer",
         Reason.HANG_UP,
-        "INVITE CANCEL:16 200 200 ACK BYE 200",
+        "INVITE CANCEL:16 200 200 ACK BYE:16 200",
         ended(16),
         delete="ringing",
     ),
     Row(
         "cancel-unknown",
         Reason.HANG_UP,
-        "INVITE CANCEL:16 481 200 ACK BYE 200",
+        "INVITE CANCEL:16 481 200 ACK BYE:16 200",
         ended(16),
         delete="ringing",
         pause=1000,
     ),
     Row("ack-lost", Reason.HANG_UP, "INVITE 200 ACK BYE 200", ended(16)),
-    Row("answered-twice", Reason.HANG_UP, "INVITE 200 ACK 200 ACK BYE 200 BYE 200", ended(16)),
+    Row("answered-twice", Reason.HANG_UP, "INVITE 200 ACK 200 ACK BYE:26 200 BYE 200", ended(16)),
     *(
         Row(
             scenario,
@@ -190,5 +190,5 @@ def words(product: Product, call_id: str, leg: str) -> list[str]:
 
 def word(message: SipText) -> str:
     name = str(message.status or message.method)
-    cause = message.header("Reason").partition("cause=")[2].partition(";")[0] if message.has("Reason") else ""
-    return f"{name}:{cause}" if cause else name
+    causes = (value.partition("Q.850;cause=")[2].partition(";")[0] for value in message.headers("Reason"))
+    return ":".join((name, *filter(None, causes)))

@@ -9,7 +9,7 @@ import pytest
 from state.call import DisconnectionReason as Reason
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
-from tests.sip.calls import assert_ended, call
+from tests.sip.calls import assert_ended, call, q850
 from tests.sip.heard import assert_never_two_and_never_silent, heard, stations
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import RINGBACK, SECOND, TONES, waiting_caller
@@ -135,7 +135,8 @@ def test_a_fork_that_answers_after_another_is_hung_up_and_disturbs_nothing(
         answer = callee.respond("200 OK", rtp_port=late.port, tag=SECOND_FORK)
         if path is None:  # an ACK that is lost is not repeated; the BYE is, and ends the phone's call
             callee.acknowledged(answer)
-        assert callee.wait_for("BYE").tag("To") == SECOND_FORK
+        bye = callee.wait_for("BYE")
+        assert (bye.tag("To"), q850(bye)) == (SECOND_FORK, "Q.850;cause=26")
         ear.wait_for_more_audio(packets=SECOND)
         assert product.status(waiting.call_id) == "connected"
         assert stations(heard(ear.samples(since=since), **HEARD)) == LETTER[FIRST]
@@ -156,7 +157,8 @@ def test_forks_that_answer_although_the_call_was_given_up_are_all_hung_up(
         answer = phone.respond("200 OK", rtp_port=9, tag=tag)
         if path is None:
             phone.acknowledged(answer)
-        assert phone.wait_for("BYE", count=count).tag("To") == tag
+        bye = phone.wait_for("BYE", count=count)
+        assert (bye.tag("To"), q850(bye)) == (tag, "Q.850;cause=16")
     assert_ended(product, called.call_id, Reason.HANG_UP)
 
 
