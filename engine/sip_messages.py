@@ -21,6 +21,10 @@ _CONTACT = re.compile(
 )
 _Q = re.compile(r";\s*q\s*=\s*(1(?:\.0{0,3})?|0(?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
 _FOLD = re.compile(r"\r\n[ \t]+")
+_BLANK_LINE = re.compile(r"\r?\n\r?\n")
+_INFO = re.compile(r"\bINFO \S+ SIP/2\.0|^CSeq[ \t]*:[ \t]*\d+[ \t]+INFO\b", re.IGNORECASE | re.MULTILINE)
+_TOLD = re.compile(r"(?<=\bSignal)\b.*|^[0-9A-D*# \t]+(?=\r?$)", re.IGNORECASE | re.MULTILINE)
+"""In an INFO: `Signal=5` (application/dtmf-relay), or the digit alone (application/dtmf)."""
 
 
 def header_section(message: str) -> str:
@@ -32,6 +36,15 @@ def sip_call_id(message: str) -> str | None:
     """The Call-ID header, long or compact form."""
     match = _CALL_ID.search(header_section(message))
     return match[1] if match else None
+
+
+def without_digits(message: str) -> str:
+    """`message` with an `x` for whatever names a digit in the body of an INFO; its length stays."""
+    blank = _BLANK_LINE.search(message)
+    if blank is None or not _INFO.search(message, 0, blank.start()):
+        return message
+    body = _TOLD.sub(lambda told: re.sub(r"[^\s=:]", "x", told[0]), message[blank.end() :])
+    return message[: blank.end()] + body
 
 
 def with_ptime(sdp: str, ptime: int) -> str:

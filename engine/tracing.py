@@ -12,7 +12,7 @@ import structlog
 
 from engine.log_limit import LogLimit
 from engine.signals import Leg
-from engine.sip_messages import sip_call_id
+from engine.sip_messages import sip_call_id, without_digits
 from state.call import utc_now
 from state.sip_trace import SipMessage
 
@@ -37,11 +37,17 @@ _KIND = re.compile(r"[^\d'<]{0,40}")
 class PjLog(pj.LogWriter):  # type: ignore[misc]
     """Runs on the PJ thread (`mainThreadOnly`)."""
 
-    def __init__(self, level: int, publish: Callable[[SipMessage], None] | None) -> None:
-        """`level`: PJSIP's verbosity in our log; `publish`: takes each message of a known call."""
+    def __init__(
+        self, level: int, publish: Callable[[SipMessage], None] | None, *, with_digits: bool = False
+    ) -> None:
+        """`level`: PJSIP's verbosity in our log; `publish`: takes each message of a known call.
+
+        `with_digits`: what is published tells the digits of INFO requests.
+        """
         super().__init__()
         self._level = level
         self._publish = publish
+        self._with_digits = with_digits
         self._legs: dict[str, tuple[str, Leg]] = {}
         self._ended: dict[str, float] = {}
         """When to forget the legs that have ended, in that order."""
@@ -88,6 +94,8 @@ class PjLog(pj.LogWriter):  # type: ignore[misc]
         key = sip_call_id(text)
         if key and (owner := self._legs.get(key)):
             call_id, leg = owner
+            if not self._with_digits:
+                text = without_digits(text)
             publish(SipMessage(call_id=call_id, leg=leg.value, direction=direction, at=utc_now(), text=text))
 
 
@@ -101,4 +109,4 @@ def _readable(text: str) -> str:
 
 def _masked(text: str) -> str:
     """Without phone numbers, and without the digits that a party sends: they may be PINs and card numbers."""
-    return _DIGITS.sub(r"\1<digits>", _NUMBER.sub("<number>", text))
+    return _DIGITS.sub(r"\1<digits>", _NUMBER.sub("<number>", without_digits(text)))

@@ -51,7 +51,11 @@ class Worker:
             timers=0,
         )
         self._link = RedisLink(settings, redis_url, recordings, self._status)
-        trace = PjLog(settings.sip.log_level, self._link.publish_sip if settings.sip.trace else None)
+        trace = PjLog(
+            settings.sip.log_level,
+            self._link.publish_sip if settings.sip.trace else None,
+            with_digits=settings.call.record_digits,
+        )
         self._b2bua = B2bua(
             settings,
             trace,

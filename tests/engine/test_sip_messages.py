@@ -2,7 +2,14 @@
 
 import pytest
 
-from engine.sip_messages import contact_uris, offers_codec, q850_cause, sip_call_id, with_ptime
+from engine.sip_messages import (
+    contact_uris,
+    offers_codec,
+    q850_cause,
+    sip_call_id,
+    with_ptime,
+    without_digits,
+)
 
 
 def message(*headers: str, body: str = "") -> str:
@@ -97,3 +104,44 @@ def test_an_offer_is_of_use_if_it_has_one_of_our_codecs(
 
 def test_an_offer_without_audio_is_of_no_use() -> None:
     assert not offers_codec("v=0\r\ns=-\r\nm=video 4000 RTP/AVP 0\r\n", ("PCMU",))
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("Signal=5\r\nDuration=160\r\n", "Signal=x\r\nDuration=160\r\n"),
+        ("Duration=160\r\nsignal = 11", "Duration=160\r\nsignal = xx"),
+        ("Signal==5\r\n", "Signal==x\r\n"),
+        ("Signal=d\nDuration=160\n", "Signal=x\nDuration=160\n"),
+        ("5", "x"),
+        (" #\r\n", " x\r\n"),
+        ("1234*", "xxxxx"),
+        (
+            "--b\r\nContent-Type: application/dtmf\r\n\r\n7\r\n--b--",
+            "--b\r\nContent-Type: application/dtmf\r\n\r\nx\r\n--b--",
+        ),
+        ("<to_encoder>1</to_encoder>", "<to_encoder>1</to_encoder>"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+def test_a_trace_without_the_digits_of_an_info(body: str, shown: str, line_end: str) -> None:
+    head = line_end.join(["INFO sip:5@127.0.0.1:5060 SIP/2.0", "Call-ID: 5", "CSeq: 5 INFO", "l: 5", "", ""])
+    assert without_digits(head + body) == head + shown
+    assert len(shown) == len(body)
+
+
+def test_a_dropped_info_in_the_log() -> None:
+    text = "Dropped packet:INFO sip:5@127.0.0.1 SIP/2.0\r\nCSeq: bad\r\n\r\nSignal=5\r\n\n-- end of packet."
+    assert without_digits(text) == text.replace("=5", "=x")
+
+
+def test_only_an_info_has_digits() -> None:
+    other = "MESSAGE sip:5@127.0.0.1 SIP/2.0\r\nCSeq: 5 MESSAGE\r\n\r\nSignal=5\r\nCSeq: 5 INFO\r\n5"
+    assert without_digits(other) == other
+
+
+def test_a_response_that_repeats_the_digit() -> None:
+    assert without_digits("SIP/2.0 200 OK\r\nCSeq:  7 INFO\r\n\r\nSignal=5") == (
+        "SIP/2.0 200 OK\r\nCSeq:  7 INFO\r\n\r\nSignal=x"
+    )

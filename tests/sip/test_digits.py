@@ -16,6 +16,7 @@ from tests.support.rtp_peer import RtpPeer
 from tests.support.sdp import PCMU, Sdp, telephone_event
 from tests.support.sip_trunk import SipTrunk
 from tests.support.stack_settings import Overrides
+from tests.support.waiting import wait_until
 
 FORTY = "1111222345678900*#*#5555ABCD9876543210##"
 """Repeats too: two equal digits are two."""
@@ -227,15 +228,22 @@ def test_digits_before_the_call_is_connected_reach_nobody(product: Product, trun
 
 
 def test_no_log_tells_a_digit(product: Product, trunk: SipTrunk) -> None:
-    """PJSIP's own lines about digits are there, without them; SIP messages are only in their trace."""
+    """PJSIP's own lines about digits are there, without them, and so is the packet that it cannot parse."""
     with RtpPeer(440) as caller, RtpPeer(1000) as callee, talking(product, trunk, caller, callee) as talk:
         offered = talk.caller.offer.payload_type("telephone-event")
         caller.send_digits(SECRET, payload_type=offered)
         callee.wait_for_digits(SECRET)
         talk.callee.info(SECRET)
         caller.wait_for_digits(SECRET)
+        info = next(h.message for h in talk.callee.log if h.message.start_line.startswith("INFO "))
+
+        def is_dropped() -> bool:
+            talk.callee.send(info.text.replace("CSeq: ", "CSeq: not "))
+            return "Dropped packet:INFO " in product.engine.log.read_text()
+
+        wait_until(is_dropped, what="the end of an INFO with a bad CSeq")
         traced = "".join(message.text for message in product.sip_messages(talk.call_id))
-    assert f"Signal={SECRET}" in traced
+    assert f"Signal={SECRET}" in traced, "it is kept where digits are"
     for process in product.processes:
         lines = process.log.read_text().splitlines()
         told = [line for line in lines if re.search(rf"(?<![\w]){SECRET}(?![\w])", line)]
