@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,68 +14,17 @@ import pytest
 from redis import Redis
 
 from dialbridge.lab_settings import BLACKLISTED, LabSettings
-from dialbridge.ports import HOST, free_tcp
+from dialbridge.ports import HOST
 from dialbridge.private_file import write_private
-from tests.support import evidence
+from tests.lab.labs import Labs
 from tests.support.calls_client import CallsClient
-from tests.support.waiting import wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class LabUnderTest:
-    """One lab in its own process."""
-
-    def __init__(self, var: Path, port: int) -> None:
-        self.var = var
-        self.port = port
-        self.log = var.with_name(f"{var.name}-{port}.log")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dialbridge", "lab", "--var", str(var), "--port", str(port)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        evidence.offer(str(self.log), lambda: evidence.tail(self.log))
-
-    @property
-    def description(self) -> Path:
-        return self.var / "lab.json"
-
-    def wait_ready(self) -> dict[str, str]:
-        wait_until(lambda: self.description.exists() or self.process.poll() is not None, 40.0, "the lab")
-        content: dict[str, str] = json.loads(self.description.read_text())
-        return content
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
-
-    def client(self) -> CallsClient:
-        lab = self.wait_ready()
-        return CallsClient(lab["api_root"], lab["client_id"], lab["client_secret"]).authenticate()
-
-
-class Labs:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.started: list[LabUnderTest] = []
-
-    def start(self, *, port: int | None = None, var: Path | None = None) -> LabUnderTest:
-        lab = LabUnderTest(var or self._folder / f"lab-{len(self.started)}", port or free_tcp())
-        self.started.append(lab)
-        return lab
 
 
 @pytest.fixture
 def labs(tmp_path: Path) -> Iterator[Labs]:
     made = Labs(tmp_path)
     yield made
-    for lab in made.started:
-        evidence.withdraw(str(lab.log))
-        lab.process.kill()
-        lab.process.wait()
+    made.end()
 
 
 def test_describes_itself_while_it_runs(labs: Labs) -> None:
