@@ -10,7 +10,7 @@ from typing import Protocol
 from state.call import Call
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
-from tests.support.sdp import PCMA, PCMU, Sdp, telephone_event
+from tests.support.sdp import PCMA, PCMU, Format, Sdp, telephone_event
 from tests.support.sip_trunk import Phone, SipTrunk
 
 PLAIN = Sdp(0, (PCMU, telephone_event()))
@@ -21,6 +21,24 @@ TWO_CODECS = Sdp(0, (PCMU, PCMA, telephone_event()))
 
 Answer = Sdp | Callable[[Sdp], Sdp]
 """Or what to make of the offer."""
+
+
+def only(codec: str, *also: str, ptime: int | None = 20) -> Answer:
+    """An answer with these formats as they were offered: what comes back to us must be named as we named it
+    (RFC 3264, section 5.1)."""
+
+    def answer(offer: Sdp) -> Sdp:
+        return Sdp(0, tuple(offered(offer, name) for name in (codec, *also)), ptime=ptime)
+
+    return answer
+
+
+def offered(offer: Sdp, name: str) -> Format:
+    """`name`: an encoding, with a clock rate where that decides."""
+    encoding, _, rate = name.partition("/")
+    return next(
+        f for f in offer.formats if f.encoding.lower() == encoding.lower() and rate in ("", str(f.clock_rate))
+    )
 
 
 class HasPort(Protocol):

@@ -14,15 +14,18 @@ import soundfile
 from state.call import Call
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip import g722
 from tests.sip.conftest import StartProduct
 from tests.sip.heard import heard, stations
 from tests.sip.prompt_files import LENGTH, Prompt, announcements
-from tests.support.audio import RATE, Samples
+from tests.sip.talk import only, talking
+from tests.support.audio import RATE, Samples, lacks_tone, typical_tone_level
 from tests.support.calls_client import CallsClient
 from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sdp import Direction, Sdp
 from tests.support.sip_trunk import SipTrunk
+from tests.support.waiting import wait_until
 
 TONES = {"c": 440.0, "t": 1000.0, "n": 1700.0, "m": 2400.0}
 """The caller, the callee, the prompt to both, music on hold."""
@@ -154,3 +157,35 @@ def test_the_recording_has_the_rate_asked_for_and_lasts_as_long_as_the_call(reco
         assert tape.call.ended_at is not None
         connected = (tape.call.ended_at - tape.call.connected_at).total_seconds()
         assert len(tape.channels) / tape.rate == pytest.approx(connected, abs=0.15)
+
+
+def test_wideband_parties_are_recorded_with_all_that_they_say(
+    start_product: StartProduct, trunk: SipTrunk
+) -> None:
+    """A telephone carries nothing above 3.4 kHz, and 8000 samples a second nothing above 4."""
+    said = {"caller": (1000.0, 6000.0), "callee": (2000.0, 5000.0)}
+    product = start_product(
+        {"trunk": {"codecs": ["G722"]}, "recording": {"channels": "dual", "sample_rate": 16_000}}
+    )
+    caller, callee = (
+        RtpPeer(encoded={g722.PAYLOAD_TYPE: g722.tones(*tones)}, codec=g722.PAYLOAD_TYPE)
+        for tones in said.values()
+    )
+    wideband = only("G722")
+    with (
+        caller,
+        callee,
+        talking(
+            product, trunk, caller, callee, caller_sdp=wideband, callee_sdp=wideband, recording=True
+        ) as talk,
+    ):
+        for party in (caller, callee):
+            wait_until(lambda party=party: len(party.packets()) >= 100)  # type: ignore[misc]
+        talk.end()
+    samples, rate = soundfile.read(io.BytesIO(product.rest.wav(talk.call_id)), dtype="int16")
+    assert rate == g722.RATE
+    for channel, own, others in zip(samples.T, said.values(), reversed(said.values()), strict=True):
+        # These functions count 8000 samples a second; at twice as many every frequency looks like half of it.
+        for frequency in own:
+            assert typical_tone_level(channel, frequency / 2) == pytest.approx(g722.LEVEL, abs=3)
+        assert all(lacks_tone(channel, frequency / 2) for frequency in others)

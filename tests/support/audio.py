@@ -106,6 +106,13 @@ def mean_tone_level(samples: Samples, frequency: float, *, window: float = 0.4) 
     return 10 * float(np.log10(np.mean(powers)))
 
 
+def typical_tone_level(samples: Samples, frequency: float, *, window: float = 0.1) -> float:
+    """Level of a tone in dBFS, whatever became of it now and then: the median of windows (seconds)."""
+    size = round(window * RATE)
+    starts = range(0, max(len(samples) - size, 0) + 1, size // 2)
+    return float(np.median([tone_level(samples[start : start + size], frequency) for start in starts]))
+
+
 def total_level(samples: Samples) -> float:
     """RMS level in dBFS of a sine's scale (a full-scale sine is 0)."""
     if not len(samples):

@@ -19,6 +19,7 @@ from tests.support.audio import (
     tone_level,
     tone_segments,
     total_level,
+    typical_tone_level,
 )
 from tests.support.rtp_peer import HOST, RtpPeer
 
@@ -57,6 +58,15 @@ def test_the_mean_level_does_not_mind_a_shifted_phase() -> None:
     assert tone_level(shifted, 440) < -30
     assert mean_tone_level(shifted, 440) == pytest.approx(-12, abs=0.7)
     assert mean_tone_level(tone(440, 3.0), 440) == pytest.approx(-12, abs=0.1)
+
+
+def test_the_typical_level_does_not_mind_lost_packets_nor_bursts() -> None:
+    samples = tone(440, 1.0)
+    for at in (1500, 5200):
+        samples[at : at + 320] = 0
+    assert tone_level(samples, 440) < -12.5
+    samples[3000:3200] = tone(440, 0.025, dbfs=0)
+    assert typical_tone_level(samples, 440) == pytest.approx(-12, abs=0.1)
 
 
 def test_segments_and_silence() -> None:
