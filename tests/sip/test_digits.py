@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import count, pairwise
+from pathlib import Path
 
 import pytest
 
-from state.call import PressedDigit
+from dialbridge.child import Child, ChildSpec
+from dialbridge.digits_phone import DIGITS, DYNAMIC_TYPES, port_of
+from dialbridge.ports import HOST, free_hundred, is_bound_udp
+from state.call import DisconnectionReason, PressedDigit
+from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.talk import PLAIN, talking
 from tests.support.lossy_path import LossyPath
 from tests.support.rtp import event_payloads, write_packet
@@ -253,3 +260,21 @@ def test_no_log_tells_a_digit(product: Product, trunk: SipTrunk) -> None:
         product.engine.log.read_text(),
     )
     assert set(spoken_of) == {"<digits>"}
+
+
+def test_the_scenario(sipp: ScenarioTrunk, tmp_path: Path) -> None:
+    """What the callee presses comes back from the caller, whose phone is an echo."""
+    ports = str(free_hundred())
+    command = (sys.executable, "-m", "dialbridge.digits_phone", HOST, ports)
+    phone = Child(ChildSpec("digits", command, output=tmp_path / "digits.log"))
+    try:
+        wait_until(lambda: is_bound_udp(port_of(ports, DYNAMIC_TYPES[-1])), what="the phone's ports")
+        with sipp.playing("digits-by-event", keys={"digits_ports": ports}):
+            call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
+            call = sipp.product.wait_ended(call_id)
+    finally:
+        phone.sweep()
+    assert call.reason is DisconnectionReason.HANG_UP
+    for leg in ("caller", "callee"):
+        assert pressed(call.digits, leg) == DIGITS
+        assert {press.duration_ms for press in call.digits if press.leg == leg} == {100}

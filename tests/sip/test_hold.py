@@ -242,7 +242,7 @@ def test_a_held_party_may_hear_what_the_holder_sends(
         both["callee"].hears(CALLER_TONE)
 
 
-@pytest.mark.parametrize("scenario", ["hold-by-reinvite", "hold-by-update"])
+@pytest.mark.parametrize("scenario", ["hold-by-reinvite", "hold-by-update", "hold-by-zero-address"])
 def test_the_scenario(sipp: ScenarioTrunk, scenario: str) -> None:
     with sipp.playing(scenario):
         call_id = sipp.product.create(fresh_number("01"), fresh_number("99"), recording=True)
