@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
+from tests.sip import payloads
+from tests.sip.rtp_mirror import RtpMirror
 from tests.sip.scenarios import ScenarioTrunk
-from tests.sip.talk import talking
+from tests.sip.talk import only, talking
 from tests.support.audio import has_tone, longest_silence
 from tests.support.lossy_path import LossyPath
+from tests.support.rtp import ahead, signed
 from tests.support.rtp_peer import PCMA, PCMU, RtpPeer
 from tests.support.sdp import PCMU as PCMU_FORMAT
 from tests.support.sdp import Sdp, telephone_event
@@ -22,9 +27,8 @@ OCTETS_PER_MS = 8
 
 @pytest.fixture(scope="module")
 def overrides(request: pytest.FixtureRequest) -> Overrides:
-    """A test may choose `trunk.ptime`."""
-    ptime = {"trunk": {"ptime": request.param}} if hasattr(request, "param") else {}
-    return {**ptime, "quality": {"interval": 0.2}}
+    """A test may choose `trunk.ptime`, or the codecs."""
+    return {"trunk": getattr(request, "param", {}), "quality": {"interval": 0.2}}
 
 
 def sizes(peer: RtpPeer) -> set[int]:
@@ -62,7 +66,9 @@ def test_each_party_gets_what_it_asks_for(
                 assert peer.missing_sequences() == 0
 
 
-@pytest.mark.parametrize("overrides", [10, 20, 30, 40], indirect=True)
+@pytest.mark.parametrize(
+    "overrides", [{"ptime": ptime} for ptime in (10, 20, 30, 40)], indirect=True, ids="{ptime}".format_map
+)
 def test_we_ask_for_what_is_configured_and_send_it_to_who_asks_for_nothing(
     product: Product, trunk: SipTrunk, overrides: Overrides
 ) -> None:
@@ -77,6 +83,38 @@ def test_we_ask_for_what_is_configured_and_send_it_to_who_asks_for_nothing(
         caller.wait_for_audio(packets=20)
         assert sizes(callee) == sizes(caller) == {ptime}
         assert talk.caller.reinvite(Sdp(caller.port, ptime=10)).sdp.ptime == ptime
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"codecs": ["G729", "GSM", "opus", "PCMU"]}], indirect=True, ids=["more"]
+)
+@pytest.mark.parametrize(
+    ("codec", "asked", "sent"),
+    [
+        *(("G729", ptime, ptime) for ptime in (10, 30, 40)),
+        *(("GSM", 10, 20), ("GSM", 30, 40), ("GSM", 40, 40)),
+        *(("opus", 10, 20), ("opus", 40, 40)),
+    ],
+)
+def test_a_packet_holds_whole_frames_of_its_codec(
+    product: Product, trunk: SipTrunk, codec: str, asked: int, sent: int
+) -> None:
+    """G.729's are 10 ms long; 20 ms are the least of the others, and what lies between is rounded up."""
+    clock = payloads.CLOCK_RATES.get(codec, 8000)
+    with (
+        RtpPeer(440) as caller,
+        RtpMirror() as callee,
+        talking(product, trunk, caller, callee, callee_sdp=only(codec, ptime=asked)),
+    ):
+        callee.wait_for_packets(1200 // sent)
+        stream = payloads.in_order(callee.packets())
+        caller.wait_for_audio(packets=60)
+        since = caller.wait_for_more_audio(packets=50)
+        assert has_tone(caller.samples(since=since), 440)
+    assert {payloads.milliseconds(codec, p.payload) for p in stream} == {sent}
+    for former, later in pairwise(stream):
+        count = signed(later.sequence - former.sequence, 16)
+        assert ahead(later.timestamp, former.timestamp) == count * sent * clock // 1000
 
 
 def test_the_scenario(sipp: ScenarioTrunk) -> None:
