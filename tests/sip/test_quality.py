@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import struct
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.asyncio import Redis
 
+from state.cdr import CallDetailRecord, CallDetailRecords
+from state.keys import Keys
 from state.quality import LegQuality
 from tests.end_to_end.product import Product
-from tests.sip.talk import Talk, talking
+from tests.sip import g722
+from tests.sip.talk import Talk, only, talking
 from tests.support.rtp import write_packet
 from tests.support.rtp_peer import PCMA, RtpPeer
 from tests.support.sdp import PCMA as PCMA_FORMAT
@@ -25,8 +30,10 @@ BEST = 4.3
 
 
 @pytest.fixture(scope="module")
-def overrides() -> Overrides:
-    return {"quality": {"interval": 0.2}}
+def overrides(request: pytest.FixtureRequest) -> Overrides:
+    """A test may choose `trunk.codecs`."""
+    codecs = {"trunk": {"codecs": request.param}} if hasattr(request, "param") else {}
+    return {"quality": {"interval": 0.2}, **codecs}
 
 
 def quality(talk: Talk, leg: str) -> LegQuality:
@@ -34,6 +41,12 @@ def quality(talk: Talk, leg: str) -> LegQuality:
     measured = call.caller_quality if leg == "caller" else call.callee_quality
     assert measured is not None
     return measured
+
+
+async def records(redis: Redis, keys: Keys) -> list[CallDetailRecord]:
+    now = datetime.now(UTC)
+    period = now - timedelta(days=1), now + timedelta(days=1)
+    return [record async for record in CallDetailRecords(redis, keys).between(*period)]
 
 
 def wait_received(talk: Talk, leg: str, packets: int) -> LegQuality:
@@ -66,6 +79,25 @@ def test_it_is_measured_during_the_call_and_once_more_at_its_end(product: Produc
         silent = quality(talk, "callee")
         assert (silent.packets_received, silent.mos, silent.round_trip_ms) == (0, None, None)
         assert silent.packets_sent > 0
+
+
+@pytest.mark.usefixtures("nothing_lost")
+@pytest.mark.parametrize("overrides", [["G722", "PCMU"]], indirect=True, ids=["wideband"])
+def test_a_wideband_leg_is_judged_by_the_wideband_model(product: Product, trunk: SipTrunk) -> None:
+    """G.107.1: G.722 takes 13 points of 129 (4.34), not of the narrowband scale's 93 (4.03)."""
+    speech = {g722.PAYLOAD_TYPE: g722.tones(1000, 6000)}
+    with (
+        RtpPeer(encoded=speech, codec=g722.PAYLOAD_TYPE) as caller,
+        RtpPeer(1000) as callee,
+        talking(product, trunk, caller, callee, caller_sdp=only("G722"), callee_sdp=only("PCMU")) as talk,
+    ):
+        wide, narrow = (wait_received(talk, leg, 100) for leg in ("caller", "callee"))
+    assert (wide.codec, wide.clock_rate) == ("G722", 16_000)
+    assert (narrow.codec, narrow.clock_rate) == ("PCMU", 8000)
+    # A delay of less than 100 ms costs a wideband call nothing.
+    assert wide.mos == pytest.approx(4.34, abs=0.02)
+    assert narrow.mos is not None
+    assert narrow.mos > BEST
 
 
 @pytest.mark.usefixtures("nothing_lost")
@@ -131,6 +163,10 @@ def test_the_round_trip_is_known_from_the_party_s_reports(product: Product, trun
         way = (took - kept) * 1000
         assert way - 5 <= measured.round_trip_ms < way + 500
         assert quality(talk, "callee").round_trip_ms is None
+        talk.end()
+        (written,) = (cdr for cdr in product.with_redis(records) if cdr.call_id == talk.call_id)
+        assert written.caller_quality is not None
+        assert written.caller_quality.round_trip_ms == measured.round_trip_ms
 
 
 @pytest.mark.usefixtures("nothing_lost")
