@@ -1,10 +1,12 @@
-"""`make soak`: random calls for a while, then proof that each ended once and that nothing is left of any.
+"""`make soak`: random calls for a while, then proof that each ended as it had to, and that nothing is left.
 
-A lab of its own (Redis, engine, api, notifier, SIPp phones) is called at a steady rate: every behaviour of
-its phones on both legs, half of the calls recorded, most of them deleted at a random moment. Afterwards each
-call must have exactly one terminal event, in Redis and at the sink, and one call detail record; the engine
-must hold no leg, bridge port, recorder, timer or SIP dialog and no more descriptors than before; and its
-memory must have been flat after the first minute. The exit status is 0 only then.
+A lab of its own (Redis, engine, api, notifier, SIPp phones) with short timers is called by two clients at a
+steady rate: every behaviour of its phones on both legs, one enterprise with prompts and recordings of two
+channels, half of the calls recorded, most of them deleted at a random moment. Afterwards each call must have
+ended as its phones allow, with exactly one terminal event, in Redis and at the sink, and one call detail
+record; each recording must be as long and as loud as its call; no process may have logged an error; the
+engine must hold no leg, bridge port, recorder, timer or SIP dialog and no more descriptors than before; and
+its memory must have been flat after the first minute. The exit status is 0 only then.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -25,56 +27,59 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.log_lines import LogLines
 from bench.soak_load import Load
-from bench.soak_process import Footprint, footprint
+from bench.soak_outcomes import PHONES
+from bench.soak_process import footprint
+from bench.soak_recordings import Recording
+from bench.soak_report import LOOK_INTERVAL, Findings, as_json, memory_growth, table
+from bench.soak_settings import LONGEST, Times, environment
+from bench.soak_situations import missing, situations
+from bench.soak_verdict import REFRESHED_AFTER, EndedCall, faults_of, talked
 from config import load_settings
 from dialbridge.demo.failure import DemoFailedError
 from dialbridge.demo.lab_process import LabAccess, LabProcess
 from dialbridge.demo.sink import Sink
-from state.call import utc_now
+from state.call import Call, RecordingResult, utc_now
 from state.calls import CallStore
 from state.cdr import CallDetailRecords
 from state.connection import connect
 from state.engines import EngineRegistry, EngineStatus
 from state.keys import Keys
+from state.sip_trace import SipTrace
 
-LOOK_INTERVAL = 5.0
 DRAIN_WITHIN = 90.0
 """Seconds until even a BYE that nobody answers is over (32 s), and the longest call before it."""
-WARM_UP = 60.0
-"""Seconds after which memory must not grow any more."""
+DELIVERED_WITHIN = 5.0
+"""Seconds until the sink has the last event."""
 GROWTH_LIMIT = 0.05
 """Of the memory after the warm-up: what an allocator's fragmentation may add."""
 TERMINAL = ("disconnected", "failed")
-
-
-@dataclass(slots=True)
-class Findings:
-    engine: list[Footprint] = field(default_factory=list)
-    left: dict[str, int] = field(default_factory=dict)
-    endings: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-    at_most: int = 0
-    """Calls at once."""
+SHOWN = 20
+"""Faults."""
 
 
 class Soak:
-    def __init__(self, lab: LabAccess, sink: Sink, random: Random) -> None:
+    def __init__(
+        self, lab: LabAccess, sink: Sink, random: Random, times: Times, phones: Sequence[str]
+    ) -> None:
         settings = load_settings(Path(lab.config))
         self._redis = connect(lab.redis_url)
         keys = Keys(settings.redis.prefix)
-        lost_after = settings.engine.lost_after
+        lost_after, retention = settings.engine.lost_after, settings.call.retention
         self._engines = EngineRegistry(self._redis, keys, lost_after=lost_after)
-        self._calls = CallStore(
-            self._redis, keys, retention=settings.call.retention, engine_lost_after=lost_after
-        )
+        self._calls = CallStore(self._redis, keys, retention=retention, engine_lost_after=lost_after)
         self._cdrs = CallDetailRecords(self._redis, keys)
+        self._trace = SipTrace(self._redis, keys, retention=retention)
         self._sink = sink
-        self._delivered: Counter[str] = Counter()
-        self._load = Load(lab, sink.url, random)
+        self._delivered: defaultdict[str, set[str]] = defaultdict(set)
+        """The ids of each call's terminal events: a delivery may be repeated."""
+        self._times = times
+        self._load = Load(lab, sink.url, random, times, phones)
         self._created_at = utc_now()
         self._begin = 0.0
         self.findings = Findings()
+        self.ended: list[EndedCall] = []
 
     async def run(self, seconds: float, rate: float) -> Findings:
         async with self._redis, aclosing(self._load):
@@ -89,6 +94,7 @@ class Soak:
                 self._measure(await self._engine())
             load.result()
             await self._wait_idle()
+            await self._wait_delivered()
             await self._judge(before)
         return self.findings
 
@@ -108,8 +114,7 @@ class Soak:
     def _take_events(self) -> None:
         for event in self._sink.new_events():
             if event.state in TERMINAL:
-                # A delivery may be repeated; the id says that it is the same event.
-                self._delivered[f"{event.data['callId']} {event.body['id']}"] += 1
+                self._delivered[event.data["callId"]].add(event.body["id"])
 
     async def _wait_idle(self) -> None:
         """Until nothing is left, or the time for it is over."""
@@ -122,6 +127,13 @@ class Soak:
                 return
             await asyncio.sleep(0.5)
 
+    async def _wait_delivered(self) -> None:
+        """Until the sink has heard of each call's end, or the time for it is over."""
+        deadline = monotonic() + DELIVERED_WITHIN
+        while len(self._delivered) < len(self._load.outcome.calls) and monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            self._take_events()
+
     async def _judge(self, before: EngineStatus) -> None:
         found, faults = self.findings, self.findings.faults
         after = await self._engine()
@@ -132,89 +144,110 @@ class Soak:
         extra = found.engine[-1].descriptors - found.engine[0].descriptors
         if extra > 0:
             faults.append(f"{extra} descriptors left")
-        faults += [f"{count} times {what}" for what, count in self._load.outcome.surprises.items()]
-        charged = Counter([r.call_id async for r in self._cdrs.between(self._created_at, utc_now())])
-        for call_id in self._load.outcome.call_ids:
-            call = await self._calls.get(call_id)
-            ends = [e for e in await self._calls.events(call_id) if e.state.is_terminal]
-            at_sink = [key for key in self._delivered if key.startswith(call_id)]
-            if call is None or len(ends) != 1 or len(at_sink) != 1:
-                faults.append(f"call {call_id}: {len(ends)} terminal events, {len(at_sink)} at the sink")
-                continue
-            if charged[call_id] != 1:
-                faults.append(f"call {call_id}: {charged[call_id]} call detail records")
-            found.endings[ends[0].reason.value if ends[0].reason else ends[0].state.value] += 1
         if (growth := memory_growth(found.engine)) is not None and growth > GROWTH_LIMIT:
             faults.append(f"memory grew by {growth:.1%} after the first minute")
+        faults += [f"{count} times {what}" for what, count in self._load.outcome.surprises.items()]
+        await self._look_at_calls()
+        for call in self.ended:
+            placed = call.placed
+            told = f"call {placed.call_id}, {placed.caller} to {placed.callee}"
+            faults += [f"{told}: {fault}" for fault in faults_of(call, self._times)]
+            self._count(call)
+
+    async def _look_at_calls(self) -> None:
+        placed = {call.call_id: call for call in self._load.outcome.calls}
+        records = {call_id: await self._calls.get(call_id) for call_id in placed}
+        charged = Counter([cdr.call_id async for cdr in self._cdrs.between(self._created_at, utc_now())])
+        recordings = await self._load.recordings([i for i, record in records.items() if _is_recorded(record)])
+        for call_id, record in records.items():
+            long = record is not None and talked(record) > REFRESHED_AFTER
+            events = await self._calls.events(call_id)
+            self.ended.append(
+                EndedCall(
+                    placed[call_id],
+                    record,
+                    terminal_events=sum(event.state.is_terminal for event in events),
+                    at_sink=len(self._delivered[call_id]),
+                    charged=charged[call_id],
+                    recording=recordings.get(call_id),
+                    sip=tuple(await self._trace.read(call_id)) if long else (),
+                )
+            )
+
+    def _count(self, call: EndedCall) -> None:
+        found = self.findings
+        found.calls += 1
+        if call.record is not None:
+            found.endings[f"{call.record.state} {call.record.reason or ''}".strip()] += 1
+            found.recording_results[str(call.record.recording_result or "not wanted")] += 1
+        if isinstance(call.recording, Recording):
+            found.recordings += 1
+            found.recorded_seconds += call.recording.seconds
 
 
-def memory_growth(samples: list[Footprint]) -> float | None:
-    """By how much the memory at the end of the load exceeds that after the warm-up; None for a short run."""
-    end = samples[-1].at - LOOK_INTERVAL
-    early = [s.memory_kb for s in samples if WARM_UP <= s.at < WARM_UP + 30]
-    late = [s.memory_kb for s in samples if s.at >= end - 60]
-    if not early or end < 2 * WARM_UP + 30:
-        return None
-    return sum(late) / len(late) / (sum(early) / len(early)) - 1
+def _is_recorded(record: Call | None) -> bool:
+    return record is not None and record.recording_result is RecordingResult.SUCCESS
 
 
-def report(found: Findings, load_seconds: float, rate: float) -> dict[str, str]:
-    first, last = found.engine[0], found.engine[-1]
-    growth = memory_growth(found.engine)
-    peak = max(sample.memory_kb for sample in found.engine)
-    count = sum(found.endings.values())
-    return {
-        "load": f"{rate:g} calls/s for {load_seconds:.0f} s, at most {found.at_most} at once",
-        "calls": f"{count}, each with one terminal event and one call detail record",
-        "ended as": ", ".join(f"{reason} {n}" for reason, n in found.endings.most_common()),
-        "left in the engine": ", ".join(f"{n} {name}" for name, n in found.left.items()),
-        "descriptors": f"{first.descriptors} before, {last.descriptors} after; "
-        f"connections to Redis: {first.connections}, {last.connections}",
-        "memory": ", ".join(
-            f"{kb / 1024:.1f} MB {when}"
-            for when, kb in (("before", first.memory_kb), ("at most", peak), ("after", last.memory_kb))
-        ),
-        "memory after 1 min": "too short a run to say" if growth is None else f"{growth:+.1%}",
-        "engine's CPU": f"{last.cpu_seconds - first.cpu_seconds:.1f} s, "
-        f"{1000 * (last.cpu_seconds - first.cpu_seconds) / max(count, 1):.1f} ms per call",
-    }
+def look_at_log(soak: Soak, log: Path, times: Times, phones: Sequence[str]) -> None:
+    """When no process writes to it any more."""
+    lines, found = LogLines.of(log), soak.findings
+    found.faults += [f"{count} times in the log: {error}" for error, count in lines.errors.items()]
+    found.situations = situations(soak.ended, lines, times)
+    never = missing(found.situations, calls=found.calls, times=times, phones=phones)
+    found.faults += [f"never occurred: {name}" for name in never]
 
 
 def main(
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long new calls are placed.")] = 10.0,
+    *,
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long new calls are placed.")] = 10.0,
     rate: Annotated[float, typer.Option(min=0.1, help="New calls per second.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Of the random choices.")] = 1,
-    output: Annotated[Path, typer.Option(help="Folder for the figures and the lab's log.")] = Path(
-        "var/soak"
-    ),
+    longest: Annotated[float, typer.Option(min=10.0, help="Seconds of the longest calls.")] = LONGEST,
+    phone: Annotated[
+        list[str] | None, typer.Option(help="Last two digits of the numbers to call, repeated; else all.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the lab and its log.")] = Path("var/soak"),
+    figures: Annotated[Path, typer.Option(help="File for the figures (JSON).")] = Path("var/bench/soak.json"),
 ) -> None:
     console = Console(highlight=False, soft_wrap=True)
+    times, phones = Times(longest), phone or PHONES
+    if unknown := set(phones) - set(PHONES):
+        raise typer.BadParameter(f"no phone of the lab: {', '.join(sorted(unknown))}")
     output.mkdir(parents=True, exist_ok=True)
-    lab_process = LabProcess(Path(mkdtemp(prefix="run-", dir=output)))
+    lab_process = LabProcess(Path(mkdtemp(prefix="run-", dir=output)), environment(times))
     sink = Sink()
     try:
         lab = lab_process.wait_ready(sleep)
         console.print(f"{rate:g} calls/s for {60 * minutes:.0f} s at {lab.api_root}, seed {seed} ...")
-        found = asyncio.run(Soak(lab, sink, Random(seed)).run(60 * minutes, rate))
+        soak = Soak(lab, sink, Random(seed), times, phones)
+        found = asyncio.run(soak.run(60 * minutes, rate))
+        lab_process.stop(sleep)
     except DemoFailedError as error:
-        console.print(f"soak failed: {error.part} {error}", *lab_process.log_tail(error.process), sep="\n")
+        console.print(f"{error.part} {error}", *lab_process.log_tail(error.process), sep="\n")
+        console.print("soak FAILED: it did not come to its end")
         sys.exit(1)
     finally:
         sink.close()
         with suppress(DemoFailedError):  # it has ended already
             lab_process.stop(sleep)
-    figures = report(found, 60 * minutes, rate)
-    table = Table(show_header=False)
-    for name, value in figures.items():
-        table.add_row(name, value)
-    console.print(table)
-    record = {"figures": figures, "faults": found.faults, "engine": [asdict(s) for s in found.engine]}
-    (output / "soak.json").write_text(json.dumps(record, indent=1))
-    for fault in found.faults[:20]:
+    look_at_log(soak, lab_process.log, times, phones)
+    shown = Table(show_header=False)
+    for name, value in table(found, 60 * minutes, rate).items():
+        shown.add_row(name, value)
+    console.print(shown)
+    figures.parent.mkdir(parents=True, exist_ok=True)
+    content = as_json(found, load_seconds=60 * minutes, rate=rate, seed=seed, times=times)
+    figures.write_text(json.dumps(content, indent=1) + "\n")
+    for fault in found.faults[:SHOWN]:
         console.print(f"FAULT {fault}")
-    verdict = "failed" if found.faults else "ok"
-    console.print(f"soak {verdict}: {len(found.faults)} faults (lab's log: {lab_process.log})")
-    sys.exit(1 if found.faults else 0)
+    if len(found.faults) > SHOWN:
+        console.print(f"... and {len(found.faults) - SHOWN} more: {figures}")
+    where = f"(figures: {figures}; lab's log: {lab_process.log})"
+    if found.faults:
+        console.print(f"soak FAILED: {len(found.faults)} faults {where}")
+        sys.exit(1)
+    console.print(f"soak ok: {found.calls} calls {where}")
 
 
 if __name__ == "__main__":

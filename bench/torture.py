@@ -4,7 +4,8 @@ A product of its own (Redis, engine, api, notifier) keeps some calls up, whose p
 Meanwhile the engine gets, in rounds, the torture messages of RFC 4475 and RFC 5118; random damage to them;
 damaged messages with the Call-IDs and tags of the live dialogs; whole calls whose phones talk nonsense; and
 malformed RTP and RTCP at the live media ports. Same seed, same messages. The exit status is 0 only if no
-process ended, no call was disturbed, and each call has exactly one terminal event.
+process ended or logged an error, no call was disturbed, and each call has exactly one terminal event, which
+says `disconnected`: of the watched ones with `hangUp`, and the engine holds no SIP dialog in the end.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from time import monotonic, sleep
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.log_lines import LogLines
+from state.call import CallState, DisconnectionReason
 from tests.end_to_end.product import Product
 from tests.sip.torture.barrage import (
     bombard,
@@ -42,6 +46,10 @@ ROUND = DAMAGED + FORGED + MEDIA
 MEDIA_RATE = 500.0
 """Datagrams per second, to both ports of all legs."""
 TERMINAL = ("disconnected", "failed")
+DIALOGS_WITHIN = 100.0
+"""Seconds: more than a BYE that nobody answers and one that came too late, 32 s each (RFC 3261, 17.1.2.2)."""
+COMPLAINT = "engine: pjsip"
+"""What PJSIP logs of a message that it cannot read: no error of ours."""
 
 
 @dataclass(slots=True)
@@ -116,16 +124,34 @@ class Torture:
     def end(self) -> None:
         """End the watched calls, and look at what is left."""
         found, product = self.findings, self._product
+        watched = {call.talk.call_id for call in self._calls}
         for call in self._calls:
             call.talk.end()
-            found.call_ids.append(call.talk.call_id)
         found.dialogs_left = product.wait_idle(timeout=60).dialogs
-        for call_id in found.call_ids:
+        deadline = monotonic() + DIALOGS_WITHIN
+        while found.dialogs_left and monotonic() < deadline:
+            sleep(0.5)
+            found.dialogs_left = product.engine_status().dialogs
+        if found.dialogs_left:
+            found.faults.append(f"{found.dialogs_left} dialogs left")
+        for call_id in [*found.call_ids, *watched]:
             ended = product.wait_ended(call_id)
-            found.endings[ended.reason.value if ended.reason else ended.state.value] += 1
+            outcome = f"{ended.state} {ended.reason or ''}".strip()
+            found.endings[outcome] += 1
             states = product.event_states(call_id)
             if sum(state in TERMINAL for state in states) != 1:
                 found.faults.append(f"call {call_id}: {states}")
+            is_fine = ended.state is CallState.DISCONNECTED
+            if call_id in watched:
+                is_fine = ended.reason is DisconnectionReason.HANG_UP
+            if not is_fine:
+                found.faults.append(f"call {call_id} ended as {outcome}")
+
+    def look_at_logs(self) -> None:
+        errors = LogLines.of(*(process.log for process in self._product.processes)).errors
+        self.findings.faults += [
+            f"{count} times in the logs: {error}" for error, count in errors.items() if error != COMPLAINT
+        ]
 
 
 def report(found: Findings) -> Table:
@@ -138,7 +164,7 @@ def report(found: Findings) -> Table:
     table.add_row("longest gap", f"{found.worst_gap:.2f} s; anything else {found.strange:.2f} s")
     endings = ", ".join(f"{reason} {count}" for reason, count in found.endings.most_common())
     table.add_row("calls", f"{found.endings.total()}, each with one end: {endings}")
-    table.add_row("dialogs not yet over", f"{found.dialogs_left}")
+    table.add_row("dialogs left", f"{found.dialogs_left}")
     return table
 
 
@@ -160,11 +186,12 @@ def main(
         torture.run(rounds, rate)
         if not torture.findings.faults:
             torture.end()
+    torture.look_at_logs()
     found = torture.findings
     console.print(report(found))
     for fault in found.faults[:20]:
         console.print(f"FAULT {fault}")
-    verdict = "failed" if found.faults else "ok"
+    verdict = "FAILED" if found.faults else "ok"
     console.print(f"torture {verdict}: {len(found.faults)} faults (logs: {folder})")
     sys.exit(1 if found.faults else 0)
 

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +28,16 @@ class LabAccess:
     token_url: str
     client_id: str
     client_secret: str
+    other_client_id: str
+    other_client_secret: str
     enterprise_number: str
     redis_url: str
     config: str
 
 
 class LabProcess:
-    def __init__(self, var: Path) -> None:
-        """Starts at once, from the main thread; `stop` must follow."""
+    def __init__(self, var: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Starts at once, from the main thread; `stop` must follow. `environment` overrides its settings."""
         self.var = var
         self.log = var / "lab.log"
         var.mkdir(parents=True, exist_ok=True)
@@ -43,6 +45,7 @@ class LabProcess:
             ChildSpec(
                 "lab",
                 (sys.executable, "-m", "dialbridge", "lab", "--var", str(var), "--port", str(free_tcp())),
+                environment=environment or {},
                 # Its standard output tells the user the client's secret: not for a log that a failure quotes.
                 quiet=True,
                 output=self.log,
