@@ -11,7 +11,7 @@ PHONES = (
     "00", "01", "02", "10", "11", "12", "13", "14", "15", "20", "21", "22", "23", "24", "25", "26", "27",
 )  # fmt: skip
 """The lab's number plan: every behaviour of its phones."""
-RINGS, SILENT, HANGS_UP, HOLDS, MUTE = "11", "15", "21", "22", "26"
+RINGS, SILENT, HAS_EARLY_MEDIA, HANGS_UP, HOLDS, MUTE = "11", "15", "20", "21", "22", "26"
 TONES = frozenset({"01", "02", "20", "24", "25", "27"})
 """Those that play a tone without a pause."""
 _BUSY = Reason.CALLER_BUSY, Reason.CALLEE_BUSY
@@ -27,8 +27,8 @@ NEVER_ANSWERS = {
 }
 """And why that ends a call: of the caller, of the callee."""
 
-ANSWER = 3.0
-"""Seconds until the slowest phone has answered."""
+RING, EARLY_MEDIA = 1.0, 3.0
+"""Seconds before a phone answers."""
 TALK_OF_HANGS_UP = 3.0
 PROMPT = 4.0
 """Longer than any prompt of the project."""
@@ -46,24 +46,32 @@ class Course:
     """Before it ends by itself, at least, once it is connected."""
 
 
-def course(caller: str, callee: str, times: Times) -> Course:
-    """Of a call between the phones with these two digits at the end of their numbers."""
+def course(caller: str, callee: str, times: Times, *, prompts: bool = False) -> Course:
+    """Of a call between the phones with these two digits at the end of their numbers.
+
+    `prompts`: its enterprise has some for every occasion.
+    """
+    prompt = PROMPT if prompts else 0.0
     if caller in NEVER_ANSWERS:
         return Course(frozenset({NEVER_ANSWERS[caller][0]}), _wait(caller, times))
     abandon = frozenset({Reason.CALLER_ABANDON}) if caller == HANGS_UP else frozenset()
-    before = ANSWER + PROMPT
+    before = _ring(caller) + prompt
     if callee in NEVER_ANSWERS:
         reasons = abandon | {NEVER_ANSWERS[callee][1]}
-        return Course(reasons, before + _wait(callee, times) + PROMPT)
-    before += ANSWER
+        return Course(reasons, before + _wait(callee, times) + prompt)
+    before += _ring(callee)
     if HANGS_UP in {caller, callee}:
         return Course(abandon | {Reason.HANG_UP}, before + TALK_OF_HANGS_UP, may_connect=True)
     if MUTE in {caller, callee} and times.media < times.max_duration:
         # The engine looks at the packets four times in this time.
-        lasts = before + 1.5 * times.media + PROMPT
+        lasts = before + 1.5 * times.media + prompt
         return Course(frozenset({Reason.OTHER}), lasts, may_connect=True, talk=times.media)
     talk = times.max_duration
     return Course(frozenset({Reason.OTHER}), before + talk, may_connect=True, talk=talk)
+
+
+def _ring(phone: str) -> float:
+    return EARLY_MEDIA if phone == HAS_EARLY_MEDIA else RING
 
 
 def _wait(phone: str, times: Times) -> float:

@@ -72,7 +72,7 @@ def faults_of(call: EndedCall, times: Times) -> Iterator[str]:
 
 
 def _outcome_faults(placed: Placed, record: Call, times: Times) -> Iterator[str]:
-    expected = course(placed.caller, placed.callee, times)
+    expected = course(placed.caller, placed.callee, times, prompts=bool(record.announcements.prompts))
     allowed = expected.reasons | ({DisconnectionReason.HANG_UP} if placed.deleted else frozenset())
     outcome = f"{record.state} {record.reason or 'without a reason'}"
     if record.state is CallState.FAILED or record.reason not in allowed:

@@ -6,6 +6,7 @@ import pytest
 
 from bench.soak_outcomes import PHONES, course
 from bench.soak_settings import Times
+from bench.soak_verdict import LATE
 from state.call import DisconnectionReason as Reason
 
 TIMES = Times()
@@ -47,7 +48,12 @@ def test_every_timer_can_fire_before_the_longest_call_is_deleted() -> None:
         ("26", "01"),
         ("01", "02"),
     ):
-        assert course(caller, callee, TIMES).lasts <= TIMES.longest
+        assert course(caller, callee, TIMES, prompts=True).lasts <= TIMES.longest
+
+
+def test_a_timer_that_does_not_fire_is_seen_in_a_usual_call() -> None:
+    for caller, callee in (("11", "01"), ("01", "11"), ("15", "01"), ("01", "15"), ("26", "01")):
+        assert course(caller, callee, TIMES).lasts + LATE < TIMES.usual
 
 
 def test_usual_calls_meet_all_but_the_maximum_duration() -> None:

@@ -66,8 +66,8 @@ BAD = {
         "ended as disconnected other after 10.0 s of talk, before the 48 s",
     ),
     "a timer that did not fire": (
-        ended(record(talk=None, lasted=40.0), callee="11"),
-        "lasted 40.0 s (disconnected hangUp), longer than its phones and timers allow",
+        ended(record(talk=None, lasted=24.0), callee="11"),
+        "lasted 24.0 s (disconnected hangUp), longer than its phones and timers allow",
     ),
     "a session that was not refreshed": (
         replace(ended(record(talk=48.0, reason=Reason.OTHER), deleted=False), sip=REFRESHES[:1]),
