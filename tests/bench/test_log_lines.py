@@ -25,6 +25,9 @@ for _ in range(2):
     except ZeroDivisionError:
         log.exception("an action failed", action="Dial")
 log.error("the recording could not be stored and its message is long", error="No space left on device")
+log.error("pjsip", detail="Error updating media call00:0: it's broken (PJMEDIA_EINVALIDPT)")
+log.error("pjsip", detail="Error updating media call17:3: it's broken (PJMEDIA_EINVALIDPT)")
+log.error("pjsip", detail="RTP socket bind() at 127.0.0.1:22286 error: Address already in use", left_out=1)
 log.info("hold", leg="callee")
 """
 UNCAUGHT = "raise SystemError('nobody catches this')"
@@ -42,6 +45,7 @@ def test_errors_are_counted_by_process_and_event(tmp_path: Path) -> None:
     assert logged(tmp_path, PROGRAM).errors == {
         "engine: an action failed": 2,
         "engine: the recording could not be stored and its message is long": 1,
+        "engine: pjsip: Error updating media call#:#: it's broken (PJMEDIA_EINVALIDPT)": 2,
     }
 
 
