@@ -13,6 +13,7 @@ import structlog
 from config import Settings
 from engine import signals as sig
 from engine.endpoint import SipEndpoint, bridge_rate
+from engine.leg import PartyCall
 from engine.session import CallSession
 from engine.timers import Timers
 from engine.tracing import PjLog
@@ -79,6 +80,8 @@ class B2bua:
         self._sessions: dict[str, CallSession] = {}
         self._finishing: dict[int, CallSession] = {}
         """Sessions whose recorder is leaving the bridge, by bridge port."""
+        self._ending: list[PartyCall] = []
+        """Legs that are over for their calls, but not for pjsua2."""
         self._later: deque[Callable[[], None]] = deque()
 
     @property
@@ -90,6 +93,8 @@ class B2bua:
         self.endpoint.libHandleEvents(POLL_MS)
         while self._later:
             self._later.popleft()()
+        if self._ending:
+            self._ending = [party for party in self._ending if party.isActive()]
         while self.endpoint.removed_ports:
             self._port_removed(self.endpoint.removed_ports.popleft())
         self.timers.fire_due()
@@ -127,6 +132,7 @@ class B2bua:
 
     def close(self) -> None:
         self._sessions.clear()
+        self._ending.clear()
         self.endpoint.close()
         self._prompts_folder.cleanup()
 
@@ -140,6 +146,9 @@ class B2bua:
 
     def later(self, action: Callable[[], None]) -> None:
         self._later.append(action)
+
+    def keep_until_over(self, party: PartyCall) -> None:
+        self._ending.append(party)
 
     def forget(self, session: CallSession) -> None:
         self._sessions.pop(session.call.id, None)

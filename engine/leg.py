@@ -19,6 +19,7 @@ LegEvent = LegProgress | LegAnswered | LegEnded
 
 REDIRECTIONS = range(300, 400)
 
+NOT_ACCEPTABLE_HERE = 488
 REQUEST_PENDING = 491
 DTMF_IS_END = 1 << 1
 """PJMEDIA_STREAM_DTMF_IS_END, which the binding leaves out."""
@@ -160,9 +161,11 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             return
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            # PJSIP acknowledges an answer without usable audio, too, and then ends the dialog.
             if _has_audio(info):
                 self._listener.on_leg_event(LegAnswered(self._leg))
+            else:
+                # PJSIP ends the dialog by itself; whether the party answers its BYE changes nothing.
+                self._listener.on_leg_event(LegEnded(self._leg, NOT_ACCEPTABLE_HERE, None))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             last = _message(prm.e)
             if info.lastStatusCode in REDIRECTIONS:

@@ -60,6 +60,9 @@ class SessionHost(Protocol):
 
     def later(self, action: Callable[[], None]) -> None: ...
 
+    def keep_until_over(self, party: PartyCall) -> None:
+        """Nobody listens to it any more, but a call that pjsua2 frees too early it hangs up once more."""
+
     def forget(self, session: CallSession) -> None: ...
 
 
@@ -248,6 +251,7 @@ class CallSession:
         self._sample_legs()
         if party := self._legs.pop(leg, None):
             party.detach()
+            self._host.keep_until_over(party)
             self._audio.set_leg(leg, None)
             self._stop_alarm(("digit", leg))
             self._stop_alarm(("send digits", leg))

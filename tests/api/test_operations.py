@@ -59,7 +59,7 @@ def test_the_openapi_document_describes_both_paths(platform: Platform) -> None:
     document = platform.http.get("/openapi.json").json()
     for base_path in ("/click-to-dial/v0.2", "/click-to-dial/vwip"):
         create = document["paths"][f"{base_path}/calls"]["post"]
-        assert set(create["responses"]) == {"201", "400", "401", "403", "409", "415", "422", "503"}
+        assert set(create["responses"]) == {"201", "400", "401", "403", "409", "415", "422", "429", "503"}
         schema = create["requestBody"]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/CreateCallRequest"}
         assert create["security"] == [{"openId": ["click-to-dial:calls:create"]}]
