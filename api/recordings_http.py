@@ -12,13 +12,14 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from api.authorization import Client, authorize
 from api.calls_http import CallId, Calls, Correlator, documented_errors
 from api.calls_schemas import RecordingResource
-from api.errors import NotAcceptableError, NotFoundError
+from api.errors import NotAcceptableError, NotFoundError, redis_reachable
 from api.media_types import preferred
 from api.recording_encoding import BASE64_LIMIT, SIZE_LIMIT
 from api.recording_responses import AudioFileResponse, RecordingJsonResponse
 from api.services import Services, get_services
 from api.tokens import Scope
 from media.recording_formats import EncodedType
+from state.audit import AuditedAction
 from state.call import Call, RecordingResult
 
 log = structlog.get_logger()
@@ -55,9 +56,10 @@ RANGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
 )
 async def get_recording(
+    *,
     request: Request,
     client: Annotated[Client, Security(authorize, scopes=[Scope.RECORDINGS_READ])],
-    _correlator: Correlator,
+    correlator: Correlator,
     calls: Calls,
     services: Annotated[Services, Depends(get_services)],
     call_id: CallId,
@@ -68,6 +70,15 @@ async def get_recording(
     wanted = preferred(", ".join(request.headers.getlist("accept")), (JSON, *ENCODINGS))
     if wanted is None:
         raise NotAcceptableError(f"The recording can be had as {', '.join((JSON, *ENCODINGS))}.")
+    with redis_reachable():
+        await services.audit.add(
+            AuditedAction.RECORDING_READ,
+            actor=client.id,
+            enterprise_id=client.enterprise.id,
+            subject=call.id,
+            correlator=correlator,
+            detail=f"{request.method} {wanted} {request.headers.get('range', '')}".strip(),
+        )
     if wanted == JSON:
         return await _json(services, call, wav)
     encoding = ENCODINGS[wanted]

@@ -19,6 +19,7 @@ from api.tokens import TokenVerifier
 from config import ConfigurationError, Settings
 from media.recordings import RecordingStore
 from state.assertions import AssertionLog
+from state.audit import AuditLog
 from state.calls import CallStore
 from state.connection import connect
 from state.delivery_counts import DeliveryCounts
@@ -37,6 +38,7 @@ class Services:
     calls: CallStore
     engines: EngineRegistry
     deliveries: DeliveryCounts
+    audit: AuditLog
     recordings: RecordingStore
     encoder: RecordingEncoder
     verifier: TokenVerifier
@@ -79,6 +81,7 @@ def build_services(settings: Settings) -> Services:
         ),
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         deliveries=DeliveryCounts(redis, keys),
+        audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
         recordings=RecordingStore(settings.recording),
         encoder=RecordingEncoder(),
         verifier=TokenVerifier(token_keys, settings.auth, issuer=name),

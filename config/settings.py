@@ -292,6 +292,7 @@ def check_encryption_key(key: SecretStr) -> SecretStr:
 class PrivacySettings(Section):
     keys: tuple[Annotated[SecretStr, AfterValidator(check_encryption_key)], ...] = ()
     """Sinks' access tokens are kept encrypted with the first; the others still decrypt (Fernet)."""
+    audit_retention_days: float = Field(default=365, gt=0)
 
 
 class RecordingSettings(Section):

@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +28,6 @@ COLUMNS = (
 
 
 Style = Literal["jsonl", "csv"]
-
-
-def utc(moment: datetime) -> datetime:
-    """A time without a zone is UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def export(settings: Settings, *, start: datetime, end: datetime, style: Style, output: Path | None) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -27,6 +27,8 @@ app = typer.Typer(
 
 cdr = typer.Typer(help="Call detail records.", no_args_is_help=True)
 app.add_typer(cdr, name="cdr")
+audit = typer.Typer(help="Who did what with others' data.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
 dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 
@@ -96,28 +98,40 @@ def demo(var: VarOption = Path("var")) -> None:
 DAY_OR_SECOND = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 
+StartOption = Annotated[
+    datetime, typer.Option("--from", formats=DAY_OR_SECOND, help="What happened then or later (UTC).")
+]
+EndOption = Annotated[
+    datetime, typer.Option("--to", formats=DAY_OR_SECOND, help="What happened before (UTC).")
+]
+
+
 @cdr.command("export")
 def export_cdr(
-    start: Annotated[
-        datetime, typer.Option("--from", formats=DAY_OR_SECOND, help="Calls that ended then or later (UTC).")
-    ],
-    end: Annotated[
-        datetime, typer.Option("--to", formats=DAY_OR_SECOND, help="Calls that ended before (UTC).")
-    ],
+    start: StartOption,
+    end: EndOption,
     style: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
     output: Annotated[Path | None, typer.Option(help="File to write or replace; else stdout.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Write one record for each call that ended in a period, with reason, duration and quality."""
-    from dialbridge.cdr import export, utc  # noqa: PLC0415
+    from dialbridge.cdr import export  # noqa: PLC0415
 
-    start, end = utc(start), utc(end)
-    if end <= start:
-        raise typer.BadParameter("--to must be later than --from")
+    start, end = _period(start, end)
     with _redis_in_reach():
         count = export(load_settings(_named(config)), start=start, end=end, style=style, output=output)
     if output is not None:
         print(f"{count} records in {output}", file=sys.stderr)
+
+
+@audit.command("export")
+def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None) -> None:
+    """Write a JSON line for each download of a recording: when, by which client, of which call."""
+    from dialbridge.audit import export  # noqa: PLC0415
+
+    start, end = _period(start, end)
+    with _redis_in_reach():
+        export(load_settings(_named(config)), start=start, end=end)
 
 
 CallIdsArgument = Annotated[
@@ -150,6 +164,14 @@ def resend_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption =
 
 def main() -> None:
     app()
+
+
+def _period(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """A time without a zone is UTC."""
+    start, end = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in (start, end))
+    if end <= start:
+        raise typer.BadParameter("--to must be later than --from")
+    return start, end
 
 
 @contextmanager

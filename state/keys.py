@@ -33,6 +33,11 @@ class Keys:
         """stream: a call detail record for each call that ended."""
         return f"{self.root}cdrs"
 
+    @property
+    def audit(self) -> str:
+        """stream: who did what with what is others' business."""
+        return f"{self.root}audit"
+
     def pair(self, enterprise_id: str, caller: str, callee: str) -> str:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"

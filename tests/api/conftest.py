@@ -30,6 +30,8 @@ class Platform:
     http: httpx2.Client
     engine: PlayedEngine
     folder: Path
+    config: Path
+    redis_url: str
     client_key: ECKey
     """Of the client `robot`, which authenticates by private_key_jwt."""
 
@@ -93,7 +95,7 @@ def platform(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     process = ApiProcess(config)
     process.start()
     with httpx2.Client(base_url=process.root, trust_env=False, timeout=20) as http:
-        yield Platform(process, http, engine, folder, client_key)
+        yield Platform(process, http, engine, folder, config, redis_url, client_key)
     process.stop()
     engine.stop()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
+import subprocess
+import sys
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from state.audit import AuditEntry, AuditLog
 from state.call import RecordingResult
+from state.connection import connect
+from state.keys import Keys
 from tests.api.camara_schemas import validate, validate_error
 from tests.api.configuration import SECRET, write_config
 from tests.api.conftest import BASE_PATH, Platform
@@ -427,3 +434,41 @@ def test_a_call_to_be_recorded_is_refused_when_no_engine_has_room_for_it(
     assert post(recorded=False).status_code == 201
     assert api.terminate() == 0
     full_disk.stop()
+
+
+def audited(platform: Platform, call_id: str) -> list[AuditEntry]:
+    async def read() -> list[AuditEntry]:
+        async with connect(platform.redis_url) as redis:
+            log = AuditLog(redis, Keys("platform"), retention_days=1)
+            ever = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+            return [entry async for entry in log.between(*ever) if entry.subject == call_id]
+
+    return platform.engine.run(read())
+
+
+def test_each_download_is_noted_and_nothing_else(platform: Platform) -> None:
+    call_id = recorded(platform, sine(440, 0.5))
+    assert recording(platform, call_id, "rival")[0] == 404
+    assert fetch(platform, call_id, "text/html").status_code == 406
+    assert audited(platform, call_id) == []
+    fetch(platform, call_id, **{"x-correlator": "who-asked"})
+    fetch(platform, call_id, "audio/wav", Range="bytes=0-99")
+    json_read, range_read = audited(platform, call_id)
+    assert (json_read.action, json_read.actor, json_read.enterprise_id) == ("recording.read", "shop", "acme")
+    assert (json_read.correlator, json_read.detail) == ("who-asked", "GET application/json")
+    assert range_read.detail == "GET audio/wav bytes=0-99"
+    assert json_read.at <= range_read.at
+
+
+def test_the_audit_is_exported_by_command(platform: Platform) -> None:
+    call_id = recorded(platform, sine(440, 0.5))
+    fetch(platform, call_id)
+    command = [sys.executable, "-m", "dialbridge", "audit", "export", "--config", str(platform.config)]
+    period = ["--from", "2020-01-01", "--to", "2200-01-01"]
+    done = subprocess.run([*command, *period], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = (json.loads(line) for line in done.stdout.splitlines() if call_id in line)
+    assert (line["action"], line["actor"], line["subject"]) == ("recording.read", "shop", call_id)
+    backwards = ["--from", "2200-01-01", "--to", "2020-01-01"]
+    wrong = subprocess.run([*command, *backwards], capture_output=True, text=True, timeout=60, check=False)
+    assert wrong.returncode == 2

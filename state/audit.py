@@ -1,0 +1,83 @@
+"""Who did what with what is others' business: appended, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from redis.asyncio import Redis
+
+from state.keys import Keys
+
+PAGE = 500
+"""Entries that one round trip reads."""
+
+
+class AuditedAction(StrEnum):
+    RECORDING_READ = "recording.read"
+
+
+class AuditEntry(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    at: datetime
+    """UTC, by the clock of the Redis server."""
+    action: AuditedAction
+    actor: str
+    """The client's id."""
+    enterprise_id: str
+    subject: str
+    """The call's id."""
+    correlator: str | None = None
+    detail: str | None = None
+
+
+class AuditLog:
+    """Every method may raise one of `state.connection.UNREACHABLE`."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, retention_days: float) -> None:
+        self._redis = redis
+        self._key = keys.audit
+        self._retention = timedelta(days=retention_days)
+
+    async def add(
+        self,
+        action: AuditedAction,
+        *,
+        actor: str,
+        enterprise_id: str,
+        subject: str,
+        correlator: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """To be called before the thing is done: what cannot be audited is not done."""
+        fields = {
+            "action": action.value,
+            "actor": actor,
+            "enterprise_id": enterprise_id,
+            "subject": subject,
+            "correlator": correlator,
+            "detail": detail,
+        }
+        kept: Any = {name: value for name, value in fields.items() if value is not None}
+        oldest = _milliseconds(datetime.now(UTC) - self._retention)
+        await self._redis.xadd(self._key, kept, minid=f"{oldest}-0", approximate=True)
+
+    async def between(self, start: datetime, end: datetime) -> AsyncIterator[AuditEntry]:
+        """Those added from `start` until before `end`, in order."""
+        first, last = f"{_milliseconds(start)}-0", f"({_milliseconds(end)}-0"
+        while True:
+            entries: Any = await self._redis.xrange(self._key, first, last, count=PAGE)
+            for entry_id, fields in entries:
+                at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+                yield AuditEntry.model_validate({"at": at, **fields})
+                first = f"({entry_id}"
+            if len(entries) < PAGE:
+                return
+
+
+def _milliseconds(moment: datetime) -> int:
+    return max(0, int(moment.timestamp() * 1000))
