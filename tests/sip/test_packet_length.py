@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import monotonic
 
 import pytest
 
@@ -108,9 +109,8 @@ def test_a_packet_holds_whole_frames_of_its_codec(
     ):
         callee.wait_for_packets(1200 // sent)
         stream = payloads.in_order(callee.packets())
-        caller.wait_for_audio(packets=60)
-        since = caller.wait_for_more_audio(packets=50)
-        assert has_tone(caller.samples(since=since), 440)
+        # Over the lossy path it comes and goes: packets shorter than the jitter are late more often than not.
+        wait_until(lambda: has_tone(caller.samples(since=monotonic() - 0.8), 440), 10.0, "the tone")
     assert {payloads.milliseconds(codec, p.payload) for p in stream} == {sent}
     for former, later in pairwise(stream):
         count = signed(later.sequence - former.sequence, 16)
