@@ -56,11 +56,11 @@ CALL_ENDS_AFTER = 5
 
 
 class CallService:
-    def __init__(self, settings: Settings, calls: CallStore) -> None:
+    def __init__(self, settings: Settings, calls: CallStore, sinks: SinkAddresses, vault: Vault) -> None:
         self._settings = settings
         self._calls = calls
-        self._sinks = SinkAddresses.of(settings.notifier)
-        self._vault = Vault(settings.privacy)
+        self._sinks = sinks
+        self._vault = vault
 
     async def create(
         self,

@@ -14,8 +14,10 @@ from api.issuer import Issuer
 from api.metrics import ApiMetrics
 from api.recording_encoding import RecordingEncoder
 from api.signing_key import load_or_create_signing_key, public_keys
+from api.sink_addresses import SinkAddresses
 from api.token_keys import OwnKeys, ProviderKeys, TokenKeys
 from api.tokens import TokenVerifier
+from api.vault import Vault
 from config import ConfigurationError, Settings
 from media.recordings import RecordingStore
 from state.assertions import AssertionLog
@@ -39,6 +41,8 @@ class Services:
     engines: EngineRegistry
     deliveries: DeliveryCounts
     audit: AuditLog
+    sinks: SinkAddresses
+    vault: Vault
     recordings: RecordingStore
     encoder: RecordingEncoder
     verifier: TokenVerifier
@@ -82,6 +86,8 @@ def build_services(settings: Settings) -> Services:
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         deliveries=DeliveryCounts(redis, keys),
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
+        sinks=SinkAddresses.of(settings.notifier),
+        vault=Vault(settings.privacy),
         recordings=RecordingStore(settings.recording),
         encoder=RecordingEncoder(),
         verifier=TokenVerifier(token_keys, settings.auth, issuer=name),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
+from state.call import utc_now
 from state.keys import Keys
-
-PAGE = 500
-"""Entries that one round trip reads."""
+from state.streams import added_at, milliseconds, read_stream
 
 
 class AuditedAction(StrEnum):
@@ -63,21 +62,10 @@ class AuditLog:
             "detail": detail,
         }
         kept: Any = {name: value for name, value in fields.items() if value is not None}
-        oldest = _milliseconds(datetime.now(UTC) - self._retention)
+        oldest = milliseconds(utc_now() - self._retention)
         await self._redis.xadd(self._key, kept, minid=f"{oldest}-0", approximate=True)
 
     async def between(self, start: datetime, end: datetime) -> AsyncIterator[AuditEntry]:
         """Those added from `start` until before `end`, in order."""
-        first, last = f"{_milliseconds(start)}-0", f"({_milliseconds(end)}-0"
-        while True:
-            entries: Any = await self._redis.xrange(self._key, first, last, count=PAGE)
-            for entry_id, fields in entries:
-                at = datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
-                yield AuditEntry.model_validate({"at": at, **fields})
-                first = f"({entry_id}"
-            if len(entries) < PAGE:
-                return
-
-
-def _milliseconds(moment: datetime) -> int:
-    return max(0, int(moment.timestamp() * 1000))
+        async for entry_id, fields in read_stream(self._redis, self._key, start, end):
+            yield AuditEntry.model_validate({"at": added_at(entry_id), **fields})

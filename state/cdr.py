@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
@@ -12,9 +11,7 @@ from redis.asyncio import Redis
 from state.call import CallState, DisconnectionReason, Nested, PressedDigit, RecordingResult
 from state.keys import Keys
 from state.quality import LegQuality
-
-PAGE = 500
-"""Records that one round trip reads."""
+from state.streams import read_stream
 
 
 class CallDetailRecord(BaseModel):
@@ -60,15 +57,5 @@ class CallDetailRecords:
 
         By the clock of the Redis server. Raises one of `state.connection.UNREACHABLE`.
         """
-        first, last = f"{_milliseconds(start)}-0", f"({_milliseconds(end)}-0"
-        while True:
-            entries: Any = await self._redis.xrange(self._key, first, last, count=PAGE)
-            for entry_id, fields in entries:
-                yield CallDetailRecord.model_validate_json(fields["record"])
-                first = f"({entry_id}"
-            if len(entries) < PAGE:
-                return
-
-
-def _milliseconds(moment: datetime) -> int:
-    return max(0, int(moment.timestamp() * 1000))
+        async for _, fields in read_stream(self._redis, self._key, start, end):
+            yield CallDetailRecord.model_validate_json(fields["record"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -14,9 +13,7 @@ from state.call import CallEvent
 from state.connection import load_script
 from state.delivery_counts import DeliveryOutcome
 from state.keys import Keys
-
-PAGE = 500
-"""Letters that one round trip reads."""
+from state.streams import added_at, read_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class DeadLetter:
     @property
     def buried_at(self) -> datetime:
         """UTC, by the clock of the Redis server."""
-        return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
+        return added_at(self.id)
 
 
 class ResendResult(StrEnum):
@@ -53,15 +50,9 @@ class DeadLetters:
 
     async def all(self) -> AsyncIterator[DeadLetter]:
         """In the order in which delivery ended."""
-        first = "-"
-        while True:
-            entries: Any = await self._redis.xrange(self._keys.dead_letters, first, count=PAGE)
-            for letter_id, fields in entries:
-                event = CallEvent.model_validate_json(fields["event"])
-                yield DeadLetter(letter_id, event, DeliveryOutcome(fields["reason"]))
-                first = f"({letter_id}"
-            if len(entries) < PAGE:
-                return
+        async for letter_id, fields in read_stream(self._redis, self._keys.dead_letters):
+            event = CallEvent.model_validate_json(fields["event"])
+            yield DeadLetter(letter_id, event, DeliveryOutcome(fields["reason"]))
 
     async def resend(self, letter: DeadLetter) -> ResendResult:
         """Make the event due again, with its id; the letter is one no longer.

@@ -1,4 +1,4 @@
--- The oldest undelivered event of a call was delivered or given up: drop it and make the next one due.
+-- The oldest undelivered event of a call was delivered: drop it and make the next one due.
 -- A notifier whose lease was lost settles nothing (the event is no longer the oldest).
 -- KEYS: 1 outbox, 2 outbox due, 3 attempt, 4 wake channel   ARGV: 1 call id, 2 event JSON
 -- Returns how many events are still to be delivered, or -1

@@ -7,9 +7,10 @@ import threading
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.support.http_server import LocalHttpServer
 from tests.support.waiting import wait_until
 
 
@@ -27,7 +28,7 @@ class Received:
         return str(self.event["data"]["status"]["state"])
 
 
-class SinkServer:
+class SinkServer(LocalHttpServer):
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -36,26 +37,12 @@ class SinkServer:
         """Per path, no answer before this event is set."""
         self.retry_after: dict[str, str] = {}
         """Per path, the header of each answer that is no success."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    @property
-    def root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def start(self) -> None:
-        self._thread.start()
+        super().__init__()
 
     def stop(self) -> None:
         for event in self.held.values():
             event.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().stop()
 
     def at(self, path: str) -> list[Received]:
         return [received for received in self.received if received.path == path]

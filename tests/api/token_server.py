@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl
 
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from tests.support.http_server import LocalHttpServer
+
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class TokenServer:
+class TokenServer(LocalHttpServer):
     def __init__(self) -> None:
         self.keys: KeySet | None = None
         """The platform's, as it publishes them."""
@@ -22,24 +23,11 @@ class TokenServer:
         """Claims of those with a good signature."""
         self.answers: list[tuple[int, dict[str, Any]]] = []
         """The next ones; then a new token each time."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        super().__init__()
 
     @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/token"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{self.root}/token"
 
     def grant(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         if self.answers:

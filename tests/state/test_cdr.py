@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from state import cdr
+from state import streams
 from state.call import CallState, DisconnectionReason, Findings, PressedDigit, Transition, utc_now
 from state.calls import CallStore, TransitionResult
 from state.cdr import CallDetailRecord, CallDetailRecords
@@ -110,7 +110,7 @@ async def test_a_period_begins_with_its_start_and_stops_before_its_end(
 async def test_many_are_read_page_by_page_in_order(
     store: CallStore, records: CallDetailRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cdr, "PAGE", 3)
+    monkeypatch.setattr(streams, "PAGE", 3)
     for count in range(6):
         await create(store, new_call(f"c{count}", callee=f"+44770090010{count}"))
         await store.transition(step(f"c{count}", CallState.FAILED))
