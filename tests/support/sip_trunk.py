@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 
 T1, T2 = 0.5, 4.0
 """Seconds between the first two copies of a message, and at most (RFC 3261, section 17.1.1.1)."""
+PROGRESS_AGAIN = 0.2
+"""Seconds between two copies of an 18x that may get lost: tests listen for a second to what it brings."""
 ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
 _MIRRORED = {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}
 
@@ -355,7 +357,7 @@ class Phone:
         elif response.has("RSeq"):
             self._repeat(f"reliable {response.header('RSeq')}", response.text, at_most=60.0)
         elif response.status > 100 and self.trunk.repeats_progress:
-            self._repeat("progress", response.text, at_most=T1)
+            self._repeat("progress", response.text, first=PROGRESS_AGAIN, at_most=PROGRESS_AGAIN)
         if 200 <= response.status < 300 and not self._has_final(self.invite):
             self.tag = tag
 
@@ -365,10 +367,12 @@ class Phone:
             for heard in self.log.copy()
         )
 
-    def _repeat(self, key: str, text: str, *, at_most: float = T2) -> None:
+    def _repeat(self, key: str, text: str, *, first: float = T1, at_most: float = T2) -> None:
         now = monotonic()
         with self._lock:
-            self._repeated[key] = _Repeated(text, now + T1, min(2 * T1, at_most), at_most, now + 64 * T1)
+            self._repeated[key] = _Repeated(
+                text, now + first, min(2 * first, at_most), at_most, now + 64 * T1
+            )
 
     def _stop_repeating(self, key: str) -> None:
         """All whose key begins with these words."""
@@ -433,7 +437,7 @@ def _same_transaction(response: SipText, request: SipText) -> bool:
 class SipTrunk:
     """Takes the engine's INVITEs on a free port of 127.0.0.1.
 
-    `repeats_progress`: phones repeat their 18x twice a second, for a path on which one may be lost.
+    `repeats_progress`: phones repeat their 18x, for a path on which one may be lost.
     """
 
     def __init__(self, *, repeats_progress: bool = False) -> None:
