@@ -51,7 +51,9 @@ def documented_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def call_service(services: Annotated[Services, Depends(get_services)]) -> CallService:
-    return CallService(services.settings, services.calls, services.sinks, services.vault)
+    return CallService(
+        services.settings, services.calls, services.enterprises, services.sinks, services.vault
+    )
 
 
 Calls = Annotated[CallService, Depends(call_service)]

@@ -15,13 +15,16 @@ from api.calls_schemas import (
     PrivateKeyJwtCredential,
     SinkCredential,
 )
+from api.enterprise_directory import EnterpriseDirectory
 from api.errors import (
     AlreadyExistsError,
     CallEndedError,
+    CallerNotAvailableError,
     IdempotencyKeyReusedError,
     InvalidArgumentError,
     InvalidTokenContextError,
     NotFoundError,
+    PermissionDeniedError,
     RecordingNotSupportedError,
     TooManyRequestsError,
     UnavailableError,
@@ -30,7 +33,6 @@ from api.errors import (
 from api.policy import check_call
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
-from api.vault import Vault
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
@@ -45,6 +47,8 @@ from state.calls import (
     Repeated,
     TooMany,
 )
+from state.enterprises import Enterprise, EnterpriseState
+from state.vault import Vault
 
 log = structlog.get_logger()
 
@@ -56,9 +60,17 @@ CALL_ENDS_AFTER = 5
 
 
 class CallService:
-    def __init__(self, settings: Settings, calls: CallStore, sinks: SinkAddresses, vault: Vault) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        calls: CallStore,
+        enterprises: EnterpriseDirectory,
+        sinks: SinkAddresses,
+        vault: Vault,
+    ) -> None:
         self._settings = settings
         self._calls = calls
+        self._enterprises = enterprises
         self._sinks = sinks
         self._vault = vault
 
@@ -73,6 +85,8 @@ class CallService:
 
         Raises ApiError: 403, 400, 422, 409, 503, in this order.
         """
+        if client.enterprise.state is EnterpriseState.SUSPENDED:
+            raise PermissionDeniedError("The enterprise is suspended.")
         if client.phone_number not in (None, request.caller.number):
             raise InvalidTokenContextError
         if idempotency is not None:
@@ -80,10 +94,10 @@ class CallService:
                 repeated = await self._calls.repeated(client.enterprise.id, client.id, idempotency)
             if repeated is not None:
                 return await self._made_before(repeated)
-        self._check(request)
+        await self._check(client.enterprise, request)
         return await self._place(client, self._record(client, request, correlator), idempotency)
 
-    def _check(self, request: CreateCallRequest) -> None:
+    async def _check(self, enterprise: Enterprise, request: CreateCallRequest) -> None:
         credential = request.sink_credential
         if request.sink is not None:
             insecure = self._settings.notifier.allow_insecure_sinks
@@ -94,21 +108,26 @@ class CallService:
         elif credential is not None:
             raise InvalidArgumentError("sinkCredential: has no use without sink")
         numbers = request.caller.number, request.callee.number
-        check_call(self._settings.policy, *numbers, recording=request.recording_enabled)
+        check_call(self._settings.policy, *numbers, recording=_is_recorded(enterprise, request))
+        if enterprise.profile.callers == "members":
+            with redis_reachable():
+                store = await self._enterprises.store()
+                if not await store.is_member(enterprise.id, request.caller.number):
+                    raise CallerNotAvailableError("The caller is no member of the enterprise.")
 
     def _record(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
-        enterprise = client.enterprise
+        enterprise, profile = client.enterprise, client.enterprise.profile
         return Call(
             id=str(uuid4()),
             client_id=client.id,
             enterprise_id=enterprise.id,
             caller=request.caller.number,
             callee=request.callee.number,
-            presented_number=enterprise.number,
+            presented_number=profile.number,
             created_at=utc_now(),
-            recording_enabled=request.recording_enabled,
-            recording_channels=enterprise.recording_channels or self._settings.recording.channels,
-            announcements=enterprise.announcements,
+            recording_enabled=_is_recorded(enterprise, request),
+            recording_channels=profile.recording_channels or self._settings.recording.channels,
+            announcements=profile.announcements,
             sink=request.sink,
             **self._sink_fields(request.sink_credential),
             correlator=correlator,
@@ -125,7 +144,8 @@ class CallService:
 
     async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
-        limits = Limits(client.enterprise.max_calls, client.enterprise.max_cps)
+        profile = client.enterprise.profile
+        limits = Limits(profile.max_calls, profile.max_cps)
         with redis_reachable():
             match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
                 case Placed(engine_id):
@@ -189,3 +209,14 @@ class CallService:
         if ended.state is CallState.FAILED:
             # It failed before the release reached it: a 204 would promise `disconnected`.
             raise CallEndedError
+
+
+def _is_recorded(enterprise: Enterprise, request: CreateCallRequest) -> bool:
+    """Raises RecordingNotSupportedError if it must be and may not."""
+    match enterprise.profile.recording:
+        case "always":
+            return True
+        case "never" if request.recording_enabled:
+            raise RecordingNotSupportedError("The enterprise's calls are not recorded.")
+        case _:
+            return request.recording_enabled

@@ -94,10 +94,12 @@ format = "console"
 [[enterprises]]
 id = "lab"
 number = "{ENTERPRISE_NUMBER}"
+callers = "anyone"
 
 [[enterprises]]
 id = "lab-other"
 number = "{OTHER_ENTERPRISE_NUMBER}"
+callers = "anyone"
 
 [[clients]]
 id = "{CLIENT_ID}"
