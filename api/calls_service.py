@@ -9,19 +9,10 @@ from uuid import uuid4
 import structlog
 
 from api.authorization import Client
-from api.calls_schemas import (
-    AccessTokenCredential,
-    CreateCallRequest,
-    PrivateKeyJwtCredential,
-    SinkCredential,
-)
-from api.enterprise_directory import EnterpriseDirectory
 from api.errors import (
     AlreadyExistsError,
     CallEndedError,
-    CallerNotAvailableError,
     IdempotencyKeyReusedError,
-    InvalidArgumentError,
     InvalidTokenContextError,
     NotFoundError,
     PermissionDeniedError,
@@ -30,9 +21,10 @@ from api.errors import (
     UnavailableError,
     redis_reachable,
 )
-from api.policy import check_call
+from api.policy import CallPolicy, is_recorded
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
+from api.wanted_call import Sink, WantedCall
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
@@ -47,7 +39,7 @@ from state.calls import (
     Repeated,
     TooMany,
 )
-from state.enterprises import Enterprise, EnterpriseState
+from state.enterprises import EnterpriseState
 from state.vault import Vault
 
 log = structlog.get_logger()
@@ -64,20 +56,20 @@ class CallService:
         self,
         settings: Settings,
         calls: CallStore,
-        enterprises: EnterpriseDirectory,
+        policy: CallPolicy,
         sinks: SinkAddresses,
         vault: Vault,
     ) -> None:
         self._settings = settings
         self._calls = calls
-        self._enterprises = enterprises
+        self._policy = policy
         self._sinks = sinks
         self._vault = vault
 
     async def create(
         self,
         client: Client,
-        request: CreateCallRequest,
+        wanted: WantedCall,
         correlator: str,
         idempotency: Idempotency | None = None,
     ) -> Call:
@@ -87,60 +79,53 @@ class CallService:
         """
         if client.enterprise.state is EnterpriseState.SUSPENDED:
             raise PermissionDeniedError("The enterprise is suspended.")
-        if client.phone_number not in (None, request.caller.number):
+        if client.phone_number not in (None, wanted.caller):
             raise InvalidTokenContextError
         if idempotency is not None:
             with redis_reachable():
                 repeated = await self._calls.repeated(client.enterprise.id, client.id, idempotency)
             if repeated is not None:
                 return await self._made_before(repeated)
-        await self._check(client.enterprise, request)
-        return await self._place(client, self._record(client, request, correlator), idempotency)
+        if wanted.sink is not None:
+            self._check_sink(wanted.sink)
+        await self._policy.check(client.enterprise, wanted)
+        return await self._place(client, self._record(client, wanted, correlator), idempotency)
 
-    async def _check(self, enterprise: Enterprise, request: CreateCallRequest) -> None:
-        credential = request.sink_credential
-        if request.sink is not None:
-            insecure = self._settings.notifier.allow_insecure_sinks
-            check_sink(request.sink, self._sinks, allow_insecure=insecure)
-            if isinstance(credential, PrivateKeyJwtCredential):
-                name = "sinkCredential.tokenUri"
-                check_sink(credential.token_uri, self._sinks, allow_insecure=insecure, name=name)
-        elif credential is not None:
-            raise InvalidArgumentError("sinkCredential: has no use without sink")
-        numbers = request.caller.number, request.callee.number
-        check_call(self._settings.policy, *numbers, recording=_is_recorded(enterprise, request))
-        if enterprise.profile.callers == "members":
-            with redis_reachable():
-                store = await self._enterprises.store()
-                if not await store.is_member(enterprise.id, request.caller.number):
-                    raise CallerNotAvailableError("The caller is no member of the enterprise.")
+    def _check_sink(self, sink: Sink) -> None:
+        insecure = self._settings.notifier.allow_insecure_sinks
+        check_sink(sink.uri, self._sinks, allow_insecure=insecure)
+        if sink.token_uri is not None:
+            name = "sinkCredential.tokenUri"
+            check_sink(sink.token_uri, self._sinks, allow_insecure=insecure, name=name)
 
-    def _record(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
+    def _record(self, client: Client, wanted: WantedCall, correlator: str) -> Call:
         enterprise, profile = client.enterprise, client.enterprise.profile
         return Call(
             id=str(uuid4()),
             client_id=client.id,
             enterprise_id=enterprise.id,
-            caller=request.caller.number,
-            callee=request.callee.number,
+            caller=wanted.caller,
+            callee=wanted.callee,
             presented_number=profile.number,
             created_at=utc_now(),
-            recording_enabled=_is_recorded(enterprise, request),
+            recording_enabled=is_recorded(enterprise, wanted),
             recording_channels=profile.recording_channels or self._settings.recording.channels,
             announcements=profile.announcements,
-            sink=request.sink,
-            **self._sink_fields(request.sink_credential),
+            **self._sink_fields(wanted.sink),
             correlator=correlator,
         )
 
-    def _sink_fields(self, credential: SinkCredential | None) -> dict[str, Any]:
-        match credential:
-            case AccessTokenCredential(access_token=token, expires_at=expires_at):
-                return {"sink_token": self._vault.seal(token), "sink_token_expires_at": expires_at}
-            case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
-                return {"sink_client_id": client_id, "sink_token_uri": token_uri}
-            case _:
-                return {}
+    def _sink_fields(self, sink: Sink | None) -> dict[str, Any]:
+        if sink is None:
+            return {}
+        sealed = None if sink.token is None else self._vault.seal(sink.token)
+        return {
+            "sink": sink.uri,
+            "sink_token": sealed,
+            "sink_token_expires_at": sink.token_expires_at,
+            "sink_client_id": sink.client_id,
+            "sink_token_uri": sink.token_uri,
+        }
 
     async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
@@ -209,14 +194,3 @@ class CallService:
         if ended.state is CallState.FAILED:
             # It failed before the release reached it: a 204 would promise `disconnected`.
             raise CallEndedError
-
-
-def _is_recorded(enterprise: Enterprise, request: CreateCallRequest) -> bool:
-    """Raises RecordingNotSupportedError if it must be and may not."""
-    match enterprise.profile.recording:
-        case "always":
-            return True
-        case "never" if request.recording_enabled:
-            raise RecordingNotSupportedError("The enterprise's calls are not recorded.")
-        case _:
-            return request.recording_enabled
