@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi.security import OpenIdConnect, SecurityScopes
 
 from api.errors import InsufficientScopeError, PermissionDeniedError, redis_reachable
 from api.services import Services, get_services
+from api.tokens import AccessToken
 from state.call import Call
 from state.enterprises import Enterprise
 
@@ -44,12 +46,18 @@ async def authorize(
     Raises UnauthenticatedError, InsufficientScopeError, PermissionDeniedError, UnavailableError.
     """
     del documented  # only declared for the OpenAPI document
-    token = await services.verifier.verify_header(request.headers.getlist("authorization"))
-    for scope in required.scopes:
-        if scope not in token.scopes:
-            raise InsufficientScopeError(scope)
+    token = await verified(request, required.scopes, services)
     with redis_reachable():
         enterprise = await services.enterprises.of(token)
     if enterprise is None:
         raise PermissionDeniedError
     return Client(token.client_id, enterprise, token.phone_number)
+
+
+async def verified(request: Request, scopes: Iterable[str], services: Services) -> AccessToken:
+    """The token of a request. Raises UnauthenticatedError, InsufficientScopeError, UnavailableError."""
+    token = await services.verifier.verify_header(request.headers.getlist("authorization"))
+    for scope in scopes:
+        if scope not in token.scopes:
+            raise InsufficientScopeError(scope)
+    return token

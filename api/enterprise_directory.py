@@ -29,6 +29,13 @@ class EnterpriseDirectory:
             self._provisioned = True
         return self._store
 
+    def is_of_settings(self, client_id: str) -> bool:
+        """Whether the settings file says for which enterprise the client acts."""
+        return self._settings.enterprise_of(client_id) is not None
+
+    def clients_of_settings(self, enterprise_id: str) -> list[str]:
+        return [client.id for client in self._settings.clients if client.enterprise == enterprise_id]
+
     async def of(self, token: AccessToken) -> Enterprise | None:
         """As the token's claim names it, else the client's: by the settings, else by the store."""
         store = await self.store()

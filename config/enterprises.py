@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -94,6 +94,9 @@ class AnnouncementSettings(Section):
 
 class EnterpriseProfile(Section):
     """All but the enterprise's id, its state and its members."""
+
+    SECRETS: ClassVar[dict[str, bool]] = {"webhook_secrets": True}
+    """What can be written but not read, as `model_dump` excludes it."""
 
     name: str = Field(default="", max_length=200)
     number: E164

@@ -72,6 +72,8 @@ class ClientSettings(Section):
     """For the embedded issuer only, as is `jwks`."""
     jwks: dict[str, Any] | None = None
     """Public keys of a client that authenticates by private_key_jwt (RFC 7523)."""
+    admin: bool = False
+    """Whether the embedded issuer grants it the scope `dialbridge:admin`."""
     enterprise: str | None = None
     """None: as `/admin/v1` or `auth.enterprise_claim` says."""
 
