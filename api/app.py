@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api import calls_http, health_http, issuer_http, recordings_http, sink_keys_http
+from api import admin_http, calls_http, health_http, issuer_http, recordings_http, sink_keys_http
 from api.calls_schemas import CreateCallRequest
 from api.correlator import CorrelatorMiddleware
 from api.encoded_slash import EncodedSlashMiddleware
@@ -44,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     for base_path in CAMARA_BASE_PATHS:
         app.include_router(calls_http.router, prefix=base_path)
         app.include_router(recordings_http.router, prefix=base_path)
+    app.include_router(admin_http.router)
     if services.issuer is not None:
         app.include_router(issuer_http.router)
     app.include_router(sink_keys_http.router)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import OpenIdConnect, SecurityScopes
 
-from api.errors import InsufficientScopeError, PermissionDeniedError
+from api.errors import InsufficientScopeError, PermissionDeniedError, redis_reachable
 from api.services import Services, get_services
-from config import EnterpriseSettings
+from api.tokens import AccessToken
 from state.call import Call
+from state.enterprises import Enterprise
 
 open_id = OpenIdConnect(
     openIdConnectUrl="/.well-known/openid-configuration",
@@ -24,7 +26,7 @@ open_id = OpenIdConnect(
 @dataclass(frozen=True, slots=True)
 class Client:
     id: str
-    enterprise: EnterpriseSettings
+    enterprise: Enterprise
     phone_number: str | None = None
     """With a three-legged token: the only number that may be a caller."""
 
@@ -44,15 +46,18 @@ async def authorize(
     Raises UnauthenticatedError, InsufficientScopeError, PermissionDeniedError, UnavailableError.
     """
     del documented  # only declared for the OpenAPI document
-    token = await services.verifier.verify_header(request.headers.getlist("authorization"))
-    for scope in required.scopes:
-        if scope not in token.scopes:
-            raise InsufficientScopeError(scope)
-    settings = services.settings
-    if token.enterprise_id is not None:
-        enterprise = settings.enterprise(token.enterprise_id)
-    else:
-        enterprise = settings.enterprise_of(token.client_id)
+    token = await verified(request, required.scopes, services)
+    with redis_reachable():
+        enterprise = await services.enterprises.of(token)
     if enterprise is None:
         raise PermissionDeniedError
     return Client(token.client_id, enterprise, token.phone_number)
+
+
+async def verified(request: Request, scopes: Iterable[str], services: Services) -> AccessToken:
+    """The token of a request. Raises UnauthenticatedError, InsufficientScopeError, UnavailableError."""
+    token = await services.verifier.verify_header(request.headers.getlist("authorization"))
+    for scope in scopes:
+        if scope not in token.scopes:
+            raise InsufficientScopeError(scope)
+    return token

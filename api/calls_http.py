@@ -14,6 +14,7 @@ from api.correlator import correlator
 from api.errors import ApiError
 from api.idempotency import HEADER as IDEMPOTENCY_KEY
 from api.idempotency import idempotency_of
+from api.policy import CallPolicy
 from api.services import Services, get_services
 from api.strict_json import read_json
 from api.tokens import Scope
@@ -51,7 +52,8 @@ def documented_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def call_service(services: Annotated[Services, Depends(get_services)]) -> CallService:
-    return CallService(services.settings, services.calls, services.sinks, services.vault)
+    policy = CallPolicy(services.settings.policy, services.enterprises)
+    return CallService(services.settings, services.calls, policy, services.sinks, services.vault)
 
 
 Calls = Annotated[CallService, Depends(call_service)]
@@ -83,7 +85,8 @@ async def create_call(
     # The body is read here, not by the framework: 401 and 403 come before 400.
     try:
         content = await read_json(request, CreateCallRequest)
-        call = await calls.create(client, content, correlator, idempotency_of(request, content))
+        idempotency = idempotency_of(request, content)
+        call = await calls.create(client, content.wanted(), correlator, idempotency)
     except ApiError as error:
         services.metrics.calls_refused.labels(error.code).inc()
         raise

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from api.errors import InvalidArgumentError
 from api.strict_json import StrictModel
+from api.wanted_call import Sink, WantedCall
 from state.call import Call, CallState
 
 CALL_ID_PATTERN = r"^[A-Za-z0-9._~:-]{1,256}$"
@@ -80,6 +82,23 @@ class CreateCallRequest(StrictModel):
     sink: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "uri"})] | None = None
     sink_credential: SinkCredential | None = Field(default=None, alias="sinkCredential")
     recording_enabled: bool = Field(default=False, alias="recordingEnabled")
+
+    def wanted(self) -> WantedCall:
+        """Raises InvalidArgumentError for a credential without a sink."""
+        return WantedCall(self.caller.number, self.callee.number, self.recording_enabled, self._sink())
+
+    def _sink(self) -> Sink | None:
+        if self.sink is None:
+            if self.sink_credential is not None:
+                raise InvalidArgumentError("sinkCredential: has no use without sink")
+            return None
+        match self.sink_credential:
+            case AccessTokenCredential(access_token=token, expires_at=expires_at):
+                return Sink(self.sink, token=token, token_expires_at=expires_at)
+            case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
+                return Sink(self.sink, client_id=client_id, token_uri=token_uri)
+            case _:
+                return Sink(self.sink)
 
 
 class PartyResource(BaseModel):

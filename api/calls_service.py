@@ -9,28 +9,22 @@ from uuid import uuid4
 import structlog
 
 from api.authorization import Client
-from api.calls_schemas import (
-    AccessTokenCredential,
-    CreateCallRequest,
-    PrivateKeyJwtCredential,
-    SinkCredential,
-)
 from api.errors import (
     AlreadyExistsError,
     CallEndedError,
     IdempotencyKeyReusedError,
-    InvalidArgumentError,
     InvalidTokenContextError,
     NotFoundError,
+    PermissionDeniedError,
     RecordingNotSupportedError,
     TooManyRequestsError,
     UnavailableError,
     redis_reachable,
 )
-from api.policy import check_call
+from api.policy import CallPolicy, is_recorded
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
-from api.vault import Vault
+from api.wanted_call import Sink, WantedCall
 from config import Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
@@ -45,6 +39,8 @@ from state.calls import (
     Repeated,
     TooMany,
 )
+from state.enterprises import EnterpriseState
+from state.vault import Vault
 
 log = structlog.get_logger()
 
@@ -56,16 +52,24 @@ CALL_ENDS_AFTER = 5
 
 
 class CallService:
-    def __init__(self, settings: Settings, calls: CallStore, sinks: SinkAddresses, vault: Vault) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        calls: CallStore,
+        policy: CallPolicy,
+        sinks: SinkAddresses,
+        vault: Vault,
+    ) -> None:
         self._settings = settings
         self._calls = calls
+        self._policy = policy
         self._sinks = sinks
         self._vault = vault
 
     async def create(
         self,
         client: Client,
-        request: CreateCallRequest,
+        wanted: WantedCall,
         correlator: str,
         idempotency: Idempotency | None = None,
     ) -> Call:
@@ -73,59 +77,60 @@ class CallService:
 
         Raises ApiError: 403, 400, 422, 409, 503, in this order.
         """
-        if client.phone_number not in (None, request.caller.number):
+        if client.enterprise.state is EnterpriseState.SUSPENDED:
+            raise PermissionDeniedError("The enterprise is suspended.")
+        if client.phone_number not in (None, wanted.caller):
             raise InvalidTokenContextError
         if idempotency is not None:
             with redis_reachable():
                 repeated = await self._calls.repeated(client.enterprise.id, client.id, idempotency)
             if repeated is not None:
                 return await self._made_before(repeated)
-        self._check(request)
-        return await self._place(client, self._record(client, request, correlator), idempotency)
+        if wanted.sink is not None:
+            self._check_sink(wanted.sink)
+        await self._policy.check(client.enterprise, wanted)
+        return await self._place(client, self._record(client, wanted, correlator), idempotency)
 
-    def _check(self, request: CreateCallRequest) -> None:
-        credential = request.sink_credential
-        if request.sink is not None:
-            insecure = self._settings.notifier.allow_insecure_sinks
-            check_sink(request.sink, self._sinks, allow_insecure=insecure)
-            if isinstance(credential, PrivateKeyJwtCredential):
-                name = "sinkCredential.tokenUri"
-                check_sink(credential.token_uri, self._sinks, allow_insecure=insecure, name=name)
-        elif credential is not None:
-            raise InvalidArgumentError("sinkCredential: has no use without sink")
-        numbers = request.caller.number, request.callee.number
-        check_call(self._settings.policy, *numbers, recording=request.recording_enabled)
+    def _check_sink(self, sink: Sink) -> None:
+        insecure = self._settings.notifier.allow_insecure_sinks
+        check_sink(sink.uri, self._sinks, allow_insecure=insecure)
+        if sink.token_uri is not None:
+            name = "sinkCredential.tokenUri"
+            check_sink(sink.token_uri, self._sinks, allow_insecure=insecure, name=name)
 
-    def _record(self, client: Client, request: CreateCallRequest, correlator: str) -> Call:
-        enterprise = client.enterprise
+    def _record(self, client: Client, wanted: WantedCall, correlator: str) -> Call:
+        enterprise, profile = client.enterprise, client.enterprise.profile
         return Call(
             id=str(uuid4()),
             client_id=client.id,
             enterprise_id=enterprise.id,
-            caller=request.caller.number,
-            callee=request.callee.number,
-            presented_number=enterprise.number,
+            caller=wanted.caller,
+            callee=wanted.callee,
+            presented_number=profile.number,
             created_at=utc_now(),
-            recording_enabled=request.recording_enabled,
-            recording_channels=enterprise.recording_channels or self._settings.recording.channels,
-            announcements=enterprise.announcements,
-            sink=request.sink,
-            **self._sink_fields(request.sink_credential),
+            recording_enabled=is_recorded(enterprise, wanted),
+            recording_channels=profile.recording_channels or self._settings.recording.channels,
+            announcements=profile.announcements,
+            **self._sink_fields(wanted.sink),
             correlator=correlator,
         )
 
-    def _sink_fields(self, credential: SinkCredential | None) -> dict[str, Any]:
-        match credential:
-            case AccessTokenCredential(access_token=token, expires_at=expires_at):
-                return {"sink_token": self._vault.seal(token), "sink_token_expires_at": expires_at}
-            case PrivateKeyJwtCredential(client_id=client_id, token_uri=token_uri):
-                return {"sink_client_id": client_id, "sink_token_uri": token_uri}
-            case _:
-                return {}
+    def _sink_fields(self, sink: Sink | None) -> dict[str, Any]:
+        if sink is None:
+            return {}
+        sealed = None if sink.token is None else self._vault.seal(sink.token)
+        return {
+            "sink": sink.uri,
+            "sink_token": sealed,
+            "sink_token_expires_at": sink.token_expires_at,
+            "sink_client_id": sink.client_id,
+            "sink_token_uri": sink.token_uri,
+        }
 
     async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
-        limits = Limits(client.enterprise.max_calls, client.enterprise.max_cps)
+        profile = client.enterprise.profile
+        limits = Limits(profile.max_calls, profile.max_cps)
         with redis_reachable():
             match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
                 case Placed(engine_id):

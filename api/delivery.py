@@ -15,10 +15,11 @@ from api.correlator import HEADER
 from api.signatures import Signer
 from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
 from api.sink_transport import ForbiddenAddressError, read_limited
-from api.vault import SealedError, Vault
 from config.settings import NotifierSettings
 from state.call import Call, CallEvent, utc_now
+from state.connection import UNREACHABLE
 from state.delivery_counts import DeliveryOutcome
+from state.vault import SealedError, Vault
 
 OVERLOADED = frozenset({429, 502, 503, 504})
 """Statuses that say nothing of the event, but that the sink takes none now."""
@@ -65,7 +66,10 @@ class Courier:
         if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
             return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
         message = status_changed(call, event, public_url=self._public_url)
-        signature = self._signer.headers(call.enterprise_id, event.id, message.body.decode())
+        try:
+            signature = await self._signer.headers(call.enterprise_id, event.id, message.body.decode())
+        except (SealedError, *UNREACHABLE) as error:
+            return Attempt(DeliveryOutcome.RETRIED, f"not signed: {type(error).__name__}")
         headers = message.headers | signature
         if call.correlator is not None:
             headers[HEADER] = call.correlator

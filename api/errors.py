@@ -100,6 +100,20 @@ class CallEndedError(AlreadyExistsError):
     default = "The call has already ended."
 
 
+class ChangedError(ApiError):
+    """CAMARA_common.yaml, Generic409 ABORTED."""
+
+    status, code = 409, "ABORTED"
+    default = "Concurrency conflict: the resource was changed meanwhile. Read it again."
+
+
+class PreconditionFailedError(ApiError):
+    """RFC 9110, section 13.1.1. CAMARA's code for it comes with a 400."""
+
+    status, code = 412, "FAILED_PRECONDITION"
+    default = "The resource is not as If-Match says."
+
+
 class UnsupportedMediaTypeError(ApiError):
     status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
     default = (

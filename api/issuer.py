@@ -33,6 +33,7 @@ class Issuer:
         self.token_endpoint = f"{issuer.rstrip('/')}/oauth2/token"
         self._settings = settings
         self._key = key
+        self._scopes = {client.id: _scopes_of(client) for client in clients}
         self._authenticator = ClientAuthenticator(
             clients, assertions, audiences=(self.token_endpoint, issuer), leeway=settings.leeway
         )
@@ -69,7 +70,7 @@ class Issuer:
             raise OAuthError("invalid_request", "grant_type is missing")
         if grant_type != "client_credentials":
             raise OAuthError("unsupported_grant_type", "only client_credentials is supported")
-        scope = _granted_scope(form.get("scope"))
+        scope = _granted_scope(form.get("scope"), self._scopes[client_id])
         now = int(time.time())
         claims = {
             "iss": self.issuer,
@@ -90,12 +91,15 @@ class Issuer:
         }
 
 
-def _granted_scope(requested: str | None) -> str:
-    """RFC 6749, section 3.3. All scopes when the client asks for none in particular."""
-    known = [scope.value for scope in Scope]
+def _scopes_of(client: ClientSettings) -> list[str]:
+    return [scope.value for scope in Scope if scope is not Scope.ADMIN or client.admin]
+
+
+def _granted_scope(requested: str | None, allowed: list[str]) -> str:
+    """RFC 6749, section 3.3. All scopes allowed when the client asks for none in particular."""
     if requested is None:
-        return " ".join(known)
+        return " ".join(allowed)
     wanted = requested.split(" ")
-    if unknown := [scope for scope in wanted if scope not in known]:
-        raise OAuthError("invalid_scope", f"unknown scope: {unknown[0][:100]!r}")
+    if refused := [scope for scope in wanted if scope not in allowed]:
+        raise OAuthError("invalid_scope", f"unknown scope, or not for this client: {refused[0][:100]!r}")
     return " ".join(dict.fromkeys(wanted))

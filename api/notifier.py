@@ -13,21 +13,23 @@ from redis.asyncio import Redis
 
 from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
+from api.enterprise_directory import EnterpriseDirectory
 from api.lost_engines import LostEngineReaper
 from api.signatures import Signer
 from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
 from api.sink_tokens import SinkTokens
 from api.sink_transport import sink_client
-from api.vault import Vault
 from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
 from state.calls import CallStore
 from state.connection import UNREACHABLE, connect
 from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
+from state.enterprises import EnterpriseStore
 from state.keys import Keys
 from state.outbox import Outbox
+from state.vault import Vault
 
 log = structlog.get_logger()
 
@@ -63,11 +65,13 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
     ):
         calls = CallStore(redis, keys, retention=settings.call.retention, engine_lost_after=lost_after)
         outbox = Outbox(redis, keys, retention=settings.call.retention)
+        vault = Vault(settings.privacy)
+        enterprises = EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings)
         courier = Courier(
             http,
             SinkTokens(http, key),
-            Signer(settings.enterprises),
-            Vault(settings.privacy),
+            Signer(enterprises),
+            vault,
             public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )

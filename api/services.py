@@ -10,6 +10,7 @@ from fastapi import Request
 from joserfc.jwk import KeySet
 from redis.asyncio import Redis
 
+from api.enterprise_directory import EnterpriseDirectory
 from api.issuer import Issuer
 from api.metrics import ApiMetrics
 from api.recording_encoding import RecordingEncoder
@@ -17,7 +18,6 @@ from api.signing_key import load_or_create_signing_key, public_keys
 from api.sink_addresses import SinkAddresses
 from api.token_keys import OwnKeys, ProviderKeys, TokenKeys
 from api.tokens import TokenVerifier
-from api.vault import Vault
 from config import ConfigurationError, Settings
 from media.recordings import RecordingStore
 from state.assertions import AssertionLog
@@ -26,7 +26,9 @@ from state.calls import CallStore
 from state.connection import connect
 from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
+from state.enterprises import EnterpriseStore
 from state.keys import Keys
+from state.vault import Vault
 
 PROVIDER_TIMEOUT = 5.0
 """Seconds the identity provider has for an answer."""
@@ -39,6 +41,7 @@ class Services:
     http: httpx2.AsyncClient
     calls: CallStore
     engines: EngineRegistry
+    enterprises: EnterpriseDirectory
     deliveries: DeliveryCounts
     audit: AuditLog
     sinks: SinkAddresses
@@ -65,6 +68,7 @@ def build_services(settings: Settings) -> Services:
     """
     redis = connect(settings.redis_url)
     keys = Keys(settings.redis.prefix)
+    vault = Vault(settings.privacy)
     http = httpx2.AsyncClient(timeout=PROVIDER_TIMEOUT, trust_env=False)
     issuer = _embedded_issuer(settings, AssertionLog(redis, keys))
     token_keys: TokenKeys
@@ -84,10 +88,11 @@ def build_services(settings: Settings) -> Services:
             engine_lost_after=settings.engine.lost_after,
         ),
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
+        enterprises=EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings),
         deliveries=DeliveryCounts(redis, keys),
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
         sinks=SinkAddresses.of(settings.notifier),
-        vault=Vault(settings.privacy),
+        vault=vault,
         recordings=RecordingStore(settings.recording),
         encoder=RecordingEncoder(),
         verifier=TokenVerifier(token_keys, settings.auth, issuer=name),

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
 
 from standardwebhooks import Webhook
 
-from config import EnterpriseSettings
+from api.enterprise_directory import EnterpriseDirectory
 from state.call import utc_now
+
+KNOWN_FOR = 5.0
+"""Seconds after which an enterprise's secrets are looked up again."""
 
 
 class Signer:
-    def __init__(self, enterprises: Iterable[EnterpriseSettings]) -> None:
-        self._hooks = {
-            enterprise.id: [Webhook(secret.get_secret_value()) for secret in enterprise.webhook_secrets]
-            for enterprise in enterprises
-        }
+    def __init__(self, enterprises: EnterpriseDirectory) -> None:
+        self._enterprises = enterprises
+        self._hooks: dict[str, tuple[float, list[Webhook]]] = {}
 
-    def headers(self, enterprise_id: str, event_id: str, body: str) -> dict[str, str]:
+    async def headers(self, enterprise_id: str, event_id: str, body: str) -> dict[str, str]:
         """Of one attempt, as of now; none for an enterprise without a secret.
 
         `event_id` is the same for each attempt: what tells a copy from a new event.
+
+        Raises SealedError, UNREACHABLE: what should be signed is not sent without.
         """
-        hooks = self._hooks.get(enterprise_id)
+        hooks = await self._hooks_of(enterprise_id)
         if not hooks:
             return {}
         now = utc_now()
@@ -31,3 +34,14 @@ class Signer:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(hook.sign(event_id, now, body) for hook in hooks),
         }
+
+    async def _hooks_of(self, enterprise_id: str) -> list[Webhook]:
+        now = time.monotonic()
+        read_at, hooks = self._hooks.get(enterprise_id, (-KNOWN_FOR, []))
+        if now - read_at >= KNOWN_FOR:
+            store = await self._enterprises.store()
+            enterprise = await store.get(enterprise_id)
+            secrets = () if enterprise is None else enterprise.profile.webhook_secrets
+            hooks = [Webhook(secret.get_secret_value()) for secret in secrets]
+            self._hooks[enterprise_id] = now, hooks
+        return hooks

@@ -35,23 +35,44 @@ Model = TypeVar("Model", bound=StrictModel)
 
 async def read_json(request: Request, model: type[Model]) -> Model:
     """The request's body. Raises UnsupportedMediaTypeError, InvalidArgumentError naming the property."""
-    body = await _read_body(request)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and (body or media_type):
-        raise UnsupportedMediaTypeError("The body's content type must be application/json.")
-    return parse_json(body, model)
+    return validated(await read_content(request), model)
+
+
+async def read_content(request: Request, *media_types: str) -> Any:
+    """The request's body, of one of `media_types` (application/json if none is named), not validated.
+
+    Raises UnsupportedMediaTypeError, InvalidArgumentError.
+    """
+    body = await read_body(request, BODY_LIMIT)
+    wanted = media_types or ("application/json",)
+    if (media_type := media_type_of(request)) not in wanted and (body or media_type):
+        raise UnsupportedMediaTypeError(f"The body's content type must be {' or '.join(wanted)}.")
+    return parse_content(body)
+
+
+def media_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def parse_json(body: bytes, model: type[Model]) -> Model:
     """Raises InvalidArgumentError naming the property."""
+    return validated(parse_content(body), model)
+
+
+def parse_content(body: bytes) -> Any:
+    """Raises InvalidArgumentError."""
     try:
-        content = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise InvalidArgumentError("The request body is not UTF-8.") from error
     except RecursionError as error:
         raise InvalidArgumentError("The request body is nested too deeply.") from error
     except ValueError as error:
         raise InvalidArgumentError(f"The request body is not valid JSON: {error}.") from error
+
+
+def validated(content: Any, model: type[Model]) -> Model:
+    """Raises InvalidArgumentError naming the property."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -60,12 +81,13 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         ) from error
 
 
-async def _read_body(request: Request) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """Raises InvalidArgumentError when it has more than `limit` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT:
-            raise InvalidArgumentError(f"The request body is larger than {BODY_LIMIT} bytes.")
+        if len(body) > limit:
+            raise InvalidArgumentError(f"The request body is larger than {limit} bytes.")
     return bytes(body)
 
 

@@ -34,6 +34,8 @@ class Scope(StrEnum):
     CALLS_READ = "click-to-dial:calls:read"
     CALLS_DELETE = "click-to-dial:calls:delete"
     RECORDINGS_READ = "click-to-dial:recordings:read"
+    ADMIN = "dialbridge:admin"
+    """To `/admin/v1`."""
 
 
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})

@@ -1,11 +1,14 @@
 """Settings: one TOML file, overridden by environment variables."""
 
-from config.settings import (
+from config.enterprises import (
     AnnouncementSettings,
-    ClientSettings,
-    ConfigurationError,
+    EnterpriseProfile,
     EnterpriseSettings,
     RecordingChannels,
+)
+from config.settings import (
+    ClientSettings,
+    ConfigurationError,
     RecordingSettings,
     RingbackSettings,
     Settings,
@@ -18,6 +21,7 @@ __all__ = [
     "AnnouncementSettings",
     "ClientSettings",
     "ConfigurationError",
+    "EnterpriseProfile",
     "EnterpriseSettings",
     "RecordingChannels",
     "RecordingSettings",

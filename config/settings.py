@@ -6,7 +6,6 @@ A TOML file holds the settings (``DIALBRIDGE_CONFIG`` or ``--config`` names it);
 
 from __future__ import annotations
 
-import base64
 import os
 import tomllib
 from pathlib import Path
@@ -15,8 +14,6 @@ from typing import Annotated, Any, Literal
 from cryptography.fernet import Fernet
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     IPvAnyNetwork,
     SecretStr,
@@ -25,20 +22,17 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.enterprises import E164, EnterpriseSettings, RecordingChannels, Section
+
 CONFIG_VARIABLE = "DIALBRIDGE_CONFIG"
 ENV_PREFIX = "DIALBRIDGE_"
 
-E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
 class ConfigurationError(Exception):
     """The settings cannot be used; the message names the file, the key and the remedy."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RedisSettings(Section):
@@ -78,68 +72,10 @@ class ClientSettings(Section):
     """For the embedded issuer only, as is `jwks`."""
     jwks: dict[str, Any] | None = None
     """Public keys of a client that authenticates by private_key_jwt (RFC 7523)."""
-    enterprise: str
-
-
-PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-RecordingChannels = Literal["mixed", "dual"]
-
-
-class AnnouncementSettings(Section):
-    """An enterprise's prompts: names of WAV files in `announcements.folder`, without `.wav`."""
-
-    whisper: PromptName | None = None
-    """To the caller, before the callee is dialled."""
-    connect: PromptName | None = None
-    """To both, when the callee has answered, before they hear each other."""
-    connect_recorded: bool = True
-    """Whether the recording begins with the `connect` prompt or after it."""
-    busy: PromptName | None = None
-    """To the caller, when the callee is busy or declines."""
-    no_answer: PromptName | None = None
-    """To the caller, when the callee does not answer."""
-    failed: PromptName | None = None
-    """To the caller, when the callee cannot be reached."""
-    lost: PromptName | None = None
-    """To the other party, when one party's audio or its SIP dialog was lost during the call."""
-
-    @property
-    def prompts(self) -> frozenset[str]:
-        """All prompts named here."""
-        names = (self.whisper, self.connect, self.busy, self.no_answer, self.failed, self.lost)
-        return frozenset(name for name in names if name is not None)
-
-
-def check_webhook_secret(secret: SecretStr) -> SecretStr:
-    """Standard Webhooks 1.0, "Signature scheme": `whsec_` and base64 of 24 to 64 bytes."""
-    prefix, mark, encoded = secret.get_secret_value().partition("whsec_")
-    try:
-        size = len(base64.b64decode(encoded, validate=True))
-    except ValueError:
-        size = 0
-    if prefix or not mark or not MIN_WEBHOOK_SECRET <= size <= MAX_WEBHOOK_SECRET:
-        raise ValueError("must be whsec_ and base64 of 24 to 64 random bytes")
-    return secret
-
-
-MIN_WEBHOOK_SECRET, MAX_WEBHOOK_SECRET = 24, 64
-"""Bytes."""
-WebhookSecret = Annotated[SecretStr, AfterValidator(check_webhook_secret)]
-
-
-class EnterpriseSettings(Section):
-    id: str = Field(min_length=1, max_length=64)
-    number: E164
-    """The number both parties see."""
-    recording_channels: RecordingChannels | None = None
-    """None: `recording.channels`."""
-    announcements: AnnouncementSettings = AnnouncementSettings()
-    max_calls: int | None = Field(default=None, ge=0)
-    """Live calls at once; none: as many as the engines carry."""
-    max_cps: float | None = Field(default=None, gt=0)
-    """New calls per second, as many at once; none: no limit."""
-    webhook_secrets: tuple[WebhookSecret, ...] = ()
-    """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
+    admin: bool = False
+    """Whether the embedded issuer grants it the scope `dialbridge:admin`."""
+    enterprise: str | None = None
+    """None: as `/admin/v1` or `auth.enterprise_claim` says."""
 
 
 class PolicySettings(Section):
@@ -370,7 +306,7 @@ class Settings(BaseSettings):
     def references_resolve(self) -> Settings:
         enterprise_ids = [enterprise.id for enterprise in self.enterprises]
         for client in self.clients:
-            if client.enterprise not in enterprise_ids:
+            if client.enterprise not in (None, *enterprise_ids):
                 raise ValueError(f"client {client.id!r} names the unknown enterprise {client.enterprise!r}")
             # With a provider of its own, only the provider knows how a client authenticates.
             if self.auth.embedded_issuer and client.secret is None and client.jwks is None:
@@ -390,13 +326,9 @@ class Settings(BaseSettings):
             )
         return self.redis.url
 
-    def enterprise(self, enterprise_id: str) -> EnterpriseSettings | None:
-        return next((one for one in self.enterprises if one.id == enterprise_id), None)
-
-    def enterprise_of(self, client_id: str) -> EnterpriseSettings | None:
-        """The enterprise a provisioned client acts for."""
-        client = next((one for one in self.clients if one.id == client_id), None)
-        return None if client is None else self.enterprise(client.enterprise)
+    def enterprise_of(self, client_id: str) -> str | None:
+        """The id of the enterprise that a client of the settings acts for."""
+        return next((one.enterprise for one in self.clients if one.id == client_id), None)
 
 
 def load_settings(path: Path | None = None) -> Settings:

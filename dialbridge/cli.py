@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from config import ConfigurationError, load_settings
+from config import ConfigurationError
 from config.logs import configure_logging
 from config.settings import CONFIG_VARIABLE, LogSettings
+from dialbridge.command import ConfigOption, fail, named, redis_in_reach, settings_of
 from dialbridge.processes import MODULES
+from dialbridge.provisioning import clients, enterprises, members
 from dialbridge.supervisor import StartFailedError
 
 app = typer.Typer(
@@ -31,11 +31,10 @@ audit = typer.Typer(help="Who did what with others' data.", no_args_is_help=True
 app.add_typer(audit, name="audit")
 dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(enterprises, name="enterprise")
+app.add_typer(members, name="member")
+app.add_typer(clients, name="client")
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help=f"Settings file (TOML); else the one that {CONFIG_VARIABLE} names."),
-]
 VarOption = Annotated[Path, typer.Option("--var", help="Folder for everything that is written.")]
 
 
@@ -45,9 +44,9 @@ def serve(config: ConfigOption = None, var: VarOption = Path("var")) -> None:
     from dialbridge.serve import serve as run  # noqa: PLC0415 - each command loads what it needs
 
     try:
-        run(_named(config), var)
+        run(named(config), var)
     except (ConfigurationError, StartFailedError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -81,7 +80,7 @@ def lab(
     try:
         Lab(var, port).run(lambda line: print(line, flush=True))
     except (LabError, PhonesMissingError, ConfigurationError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -92,7 +91,7 @@ def demo(var: VarOption = Path("var")) -> None:
     try:
         sys.exit(run_demo(var / "demo"))
     except OSError as error:
-        _fail(f"the demonstration could not begin: {error}")
+        fail(f"the demonstration could not begin: {error}")
 
 
 DAY_OR_SECOND = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
@@ -118,8 +117,8 @@ def export_cdr(
     from dialbridge.cdr import export  # noqa: PLC0415
 
     start, end = _period(start, end)
-    with _redis_in_reach():
-        count = export(load_settings(_named(config)), start=start, end=end, style=style, output=output)
+    with redis_in_reach():
+        count = export(settings_of(config), start=start, end=end, style=style, output=output)
     if output is not None:
         print(f"{count} records in {output}", file=sys.stderr)
 
@@ -130,8 +129,8 @@ def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None
     from dialbridge.audit import export  # noqa: PLC0415
 
     start, end = _period(start, end)
-    with _redis_in_reach():
-        export(load_settings(_named(config)), start=start, end=end)
+    with redis_in_reach():
+        export(settings_of(config), start=start, end=end)
 
 
 CallIdsArgument = Annotated[
@@ -144,8 +143,8 @@ def list_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption = N
     """Print the events that will not be delivered any more, a JSON line for each, and why."""
     from dialbridge.dead_letters import list_letters  # noqa: PLC0415
 
-    with _redis_in_reach():
-        count = list_letters(load_settings(_named(config)), call_ids or ())
+    with redis_in_reach():
+        count = list_letters(settings_of(config), call_ids or ())
     print(f"{count} dead letters", file=sys.stderr)
 
 
@@ -155,11 +154,11 @@ def resend_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption =
     from dialbridge.dead_letters import resend  # noqa: PLC0415
     from state.dead_letters import ResendResult  # noqa: PLC0415
 
-    with _redis_in_reach():
-        results = resend(load_settings(_named(config)), call_ids or ())
+    with redis_in_reach():
+        results = resend(settings_of(config), call_ids or ())
     print(f"{results[ResendResult.RESENT]} events on their way", file=sys.stderr)
     if lost := results[ResendResult.NO_SINK]:
-        _fail(f"{lost} events stay dead letters: the records of their calls, which name the sinks, are gone")
+        fail(f"{lost} events stay dead letters: the records of their calls, which name the sinks, are gone")
 
 
 def main() -> None:
@@ -174,32 +173,7 @@ def _period(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-@contextmanager
-def _redis_in_reach() -> Iterator[None]:
-    """Turns what a command meets at the settings or at Redis into one sentence and exit status 1."""
-    from state.connection import UNREACHABLE  # noqa: PLC0415
-
-    try:
-        yield
-    except ConfigurationError as error:
-        _fail(str(error))
-    except UNREACHABLE as error:
-        _fail(f"Redis cannot be reached, or a file cannot be written: {error}")
-
-
-def _named(config: Path | None) -> Path | None:
-    """The settings file of the option or of the environment."""
-    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
-        return Path(named)
-    return config
-
-
 def _become(process: str, config: Path | None) -> NoReturn:
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.resolve())
     os.execv(sys.executable, [sys.executable, "-m", MODULES[process]])  # noqa: S606
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(f"dialbridge: {sentence}", file=sys.stderr)
-    sys.exit(1)

@@ -15,6 +15,7 @@ BLACKLISTED = "+447700900998"
 NOT_RECORDED = "+447700900997"
 CLIENT_ID = "lab"
 OTHER_CLIENT_ID = "lab-other"
+ADMIN_CLIENT_ID = "lab-admin"
 SHUTDOWN_GRACE = 2
 
 
@@ -28,10 +29,12 @@ class LabSettings:
     trunk_port: int
     client_secret: str
     other_client_secret: str
+    admin_client_secret: str
 
     @classmethod
     def fresh(cls, *, var: Path, api_port: int, redis_url: str, trunk_port: int) -> LabSettings:
-        return cls(var, api_port, redis_url, trunk_port, token_urlsafe(32), token_urlsafe(32))
+        secrets = (token_urlsafe(32) for _ in range(3))
+        return cls(var, api_port, redis_url, trunk_port, *secrets)
 
     @property
     def api_root(self) -> str:
@@ -94,10 +97,12 @@ format = "console"
 [[enterprises]]
 id = "lab"
 number = "{ENTERPRISE_NUMBER}"
+callers = "anyone"
 
 [[enterprises]]
 id = "lab-other"
 number = "{OTHER_ENTERPRISE_NUMBER}"
+callers = "anyone"
 
 [[clients]]
 id = "{CLIENT_ID}"
@@ -109,6 +114,12 @@ enterprise = "lab"
 id = "{OTHER_CLIENT_ID}"
 secret = {_text(self.other_client_secret)}
 enterprise = "lab-other"
+
+# What opens /admin/v1.
+[[clients]]
+id = "{ADMIN_CLIENT_ID}"
+secret = {_text(self.admin_client_secret)}
+admin = true
 """
 
     def description(self, config: Path) -> dict[str, str]:
@@ -121,6 +132,8 @@ enterprise = "lab-other"
             "enterprise_number": ENTERPRISE_NUMBER,
             "other_client_id": OTHER_CLIENT_ID,
             "other_client_secret": self.other_client_secret,
+            "admin_client_id": ADMIN_CLIENT_ID,
+            "admin_client_secret": self.admin_client_secret,
             "redis_url": self.redis_url,
             "config": str(config.resolve()),
         }

@@ -17,6 +17,13 @@ from state.streams import added_at, milliseconds, read_stream
 
 class AuditedAction(StrEnum):
     RECORDING_READ = "recording.read"
+    ENTERPRISE_CREATED = "enterprise.created"
+    ENTERPRISE_CHANGED = "enterprise.changed"
+    """`detail`: which keys."""
+    MEMBERS_ADDED = "members.added"
+    MEMBER_REMOVED = "member.removed"
+    CLIENT_ASSIGNED = "client.assigned"
+    CLIENT_REMOVED = "client.removed"
 
 
 class AuditEntry(BaseModel):
@@ -26,10 +33,10 @@ class AuditEntry(BaseModel):
     """UTC, by the clock of the Redis server."""
     action: AuditedAction
     actor: str
-    """The client's id."""
+    """The client's id; of a command, `command:` and the user's name."""
     enterprise_id: str
     subject: str
-    """The call's id."""
+    """The call's id, or the enterprise's."""
     correlator: str | None = None
     detail: str | None = None
 

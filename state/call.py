@@ -90,7 +90,7 @@ class Call(BaseModel):
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     sink: str | None = None
     sink_token: str | None = None
-    """As `api.vault` seals it."""
+    """As `state.vault` seals it."""
     sink_token_expires_at: datetime | None = None
     sink_client_id: str | None = None
     """Who we are at `sink_token_uri`, where access tokens for the sink are to be had."""

@@ -42,6 +42,24 @@ class Keys:
         """string: id of the live call between these two numbers."""
         return f"{self.root}pair:{enterprise_id}:{caller}:{callee}"
 
+    @property
+    def enterprises(self) -> str:
+        """set: ids of all enterprises."""
+        return f"{self.root}enterprises"
+
+    def enterprise(self, enterprise_id: str) -> str:
+        """hash: an enterprise's profile (JSON), state and version, and what the settings file said of it."""
+        return f"{self.root}enterprise:{enterprise_id}"
+
+    def members(self, enterprise_id: str) -> str:
+        """hash: names by number of those who may be callers."""
+        return f"{self.root}enterprise:{enterprise_id}:members"
+
+    @property
+    def clients(self) -> str:
+        """hash: for which enterprise a client acts."""
+        return f"{self.root}clients"
+
     def enterprise_calls(self, enterprise_id: str) -> str:
         """set: ids of an enterprise's live calls."""
         return f"{self.root}enterprise:{enterprise_id}:calls"

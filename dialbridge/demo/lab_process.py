@@ -30,6 +30,8 @@ class LabAccess:
     client_secret: str
     other_client_id: str
     other_client_secret: str
+    admin_client_id: str
+    admin_client_secret: str
     enterprise_number: str
     redis_url: str
     config: str

@@ -36,7 +36,10 @@ def write_config(folder: Path, redis_url: str, prefix: str, *, changes: dict[str
             sections[name] = section
     sections.setdefault(
         "enterprises",
-        [{"id": "acme", "number": "+442079460000"}, {"id": "globex", "number": "+442079460001"}],
+        [
+            {"id": "acme", "number": "+442079460000", "callers": "anyone"},
+            {"id": "globex", "number": "+442079460001", "callers": "anyone"},
+        ],
     )
     sections.setdefault("clients", [{"id": "shop", "secret": SECRET, "enterprise": "acme"}])
     path = folder / f"{prefix}.toml"

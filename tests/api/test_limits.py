@@ -30,8 +30,8 @@ def start(redis_url: str, prefix: str, tmp_path: Path, engine: PlayedEngine) -> 
     def start(**limits: Any) -> tuple[Post, Post]:
         changes = {
             "enterprises": [
-                {"id": "acme", "number": "+442079460000", **limits},
-                {"id": "globex", "number": "+442079460001"},
+                {"id": "acme", "number": "+442079460000", "callers": "anyone", **limits},
+                {"id": "globex", "number": "+442079460001", "callers": "anyone"},
             ],
             "clients": [
                 {"id": "shop", "secret": SECRET, "enterprise": "acme"},

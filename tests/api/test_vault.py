@@ -10,8 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from api.vault import SealedError, Vault
 from config.settings import PrivacySettings
+from state.vault import SealedError, Vault
 from tests.api.configuration import write_config
 from tests.api.conftest import BASE_PATH
 from tests.api.played_engine import PlayedEngine, new_number

@@ -39,10 +39,7 @@ def block(section: str) -> str:
 
 def test_it_loads() -> None:
     settings = load_settings(EXAMPLE)
-    client = settings.clients[0]
-    enterprise = settings.enterprise_of(client.id)
-    assert enterprise is not None
-    assert enterprise.id == client.enterprise
+    assert settings.enterprise_of(settings.clients[0].id) == settings.enterprises[0].id
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)

@@ -52,8 +52,8 @@ def write_settings(
         if name != "enterprises":
             sections[name] = {**sections.get(name, {}), **keys}
     enterprises: list[dict[str, object]] = [
-        {"id": "acme", "number": ENTERPRISE_NUMBER},
-        {"id": "globex", "number": OTHER_ENTERPRISE_NUMBER},
+        {"id": "acme", "number": ENTERPRISE_NUMBER, "callers": "anyone"},
+        {"id": "globex", "number": OTHER_ENTERPRISE_NUMBER, "callers": "anyone"},
     ]
     for enterprise in enterprises:
         own = further.get(str(enterprise["id"]), {})

@@ -1,0 +1,47 @@
+"""Which enterprise is behind a token."""
+
+from __future__ import annotations
+
+import structlog
+
+from api.tokens import AccessToken
+from config import Settings
+from state.enterprises import Enterprise, EnterpriseStore
+
+log = structlog.get_logger()
+
+
+class EnterpriseDirectory:
+    """The store, once it has what the settings file says.
+
+    Every method may raise one of `state.connection.UNREACHABLE`.
+    """
+
+    def __init__(self, store: EnterpriseStore, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._provisioned = False
+
+    async def store(self) -> EnterpriseStore:
+        if not self._provisioned:
+            for enterprise_id in await self._store.provision(self._settings):
+                log.info("enterprise_provisioned", enterprise_id=enterprise_id)
+            self._provisioned = True
+        return self._store
+
+    def is_of_settings(self, client_id: str) -> bool:
+        """Whether the settings file says for which enterprise the client acts."""
+        return self._settings.enterprise_of(client_id) is not None
+
+    def clients_of_settings(self, enterprise_id: str) -> list[str]:
+        return [client.id for client in self._settings.clients if client.enterprise == enterprise_id]
+
+    async def of(self, token: AccessToken) -> Enterprise | None:
+        """As the token's claim names it, else the client's: by the settings, else by the store."""
+        store = await self.store()
+        enterprise_id = (
+            token.enterprise_id
+            or self._settings.enterprise_of(token.client_id)
+            or await store.enterprise_of(token.client_id)
+        )
+        return None if enterprise_id is None else await store.get(enterprise_id)

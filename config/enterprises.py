@@ -1,0 +1,143 @@
+"""What an administrator provisions for an enterprise: in the settings file, by REST or by command."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    SerializationInfo,
+    ValidationInfo,
+    model_validator,
+)
+
+E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2."""
+PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+EnterpriseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""It is part of Redis keys and of URLs."""
+RecordingChannels = Literal["mixed", "dual"]
+
+MIN_WEBHOOK_SECRET, MAX_WEBHOOK_SECRET = 24, 64
+"""Bytes."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def secret_context(change: Callable[[str], str]) -> dict[str, Any]:
+    """For a `model_dump` that writes secrets as `change` makes them, a `model_validate` that reads such."""
+    return {"secret": change}
+
+
+def _changed(value: object, info: ValidationInfo) -> object:
+    return info.context["secret"](value) if info.context and isinstance(value, str) else value
+
+
+def _written(secret: SecretStr, info: SerializationInfo) -> str:
+    return info.context["secret"](secret.get_secret_value()) if info.context else str(secret)
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_changed), PlainSerializer(_written)]
+"""Written as asterisks, but for `secret_context`."""
+
+
+def check_webhook_secret(secret: SecretStr) -> SecretStr:
+    """Standard Webhooks 1.0, "Signature scheme": `whsec_` and base64 of 24 to 64 bytes."""
+    prefix, mark, encoded = secret.get_secret_value().partition("whsec_")
+    try:
+        size = len(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        size = 0
+    if prefix or not mark or not MIN_WEBHOOK_SECRET <= size <= MAX_WEBHOOK_SECRET:
+        raise ValueError("must be whsec_ and base64 of 24 to 64 random bytes")
+    return secret
+
+
+WebhookSecret = Annotated[Secret, AfterValidator(check_webhook_secret)]
+
+
+class AnnouncementSettings(Section):
+    """An enterprise's prompts: names of WAV files in `announcements.folder`, without `.wav`."""
+
+    whisper: PromptName | None = None
+    """To the caller, before the callee is dialled."""
+    connect: PromptName | None = None
+    """To both, when the callee has answered, before they hear each other."""
+    connect_recorded: bool = True
+    """Whether the recording begins with the `connect` prompt or after it."""
+    busy: PromptName | None = None
+    """To the caller, when the callee is busy or declines."""
+    no_answer: PromptName | None = None
+    """To the caller, when the callee does not answer."""
+    failed: PromptName | None = None
+    """To the caller, when the callee cannot be reached."""
+    lost: PromptName | None = None
+    """To the other party, when one party's audio or its SIP dialog was lost during the call."""
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """All prompts named here."""
+        names = (self.whisper, self.connect, self.busy, self.no_answer, self.failed, self.lost)
+        return frozenset(name for name in names if name is not None)
+
+
+class EnterpriseProfile(Section):
+    """All but the enterprise's id, its state and its members."""
+
+    SECRETS: ClassVar[dict[str, bool]] = {"webhook_secrets": True}
+    """What can be written but not read, as `model_dump` excludes it."""
+
+    name: str = Field(default="", max_length=200)
+    number: E164
+    """The number both parties see, unless a call asks for one of `further_numbers`."""
+    further_numbers: tuple[E164, ...] = ()
+    """That the carrier has assigned to the enterprise too."""
+    home_country: Country | None = None
+    """Whose national numbers the older API generation takes; none: international ones only."""
+    callers: Literal["members", "anyone"] = "members"
+    """Who may be a caller: whoever else could is a door for toll fraud."""
+    recording: Literal["requested", "always", "never"] = "requested"
+    recording_channels: RecordingChannels | None = None
+    """None: `recording.channels`."""
+    announcements: AnnouncementSettings = AnnouncementSettings()
+    max_calls: int | None = Field(default=None, ge=0)
+    """Live calls at once; none: as many as the engines carry."""
+    max_cps: float | None = Field(default=None, gt=0)
+    """New calls per second, as many at once; none: no limit."""
+    webhook_secrets: tuple[WebhookSecret, ...] = ()
+    """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
+
+    @model_validator(mode="after")
+    def numbers_are_distinct(self) -> EnterpriseProfile:
+        if len({self.number, *self.further_numbers}) != 1 + len(self.further_numbers):
+            raise ValueError("number and further_numbers name a number twice")
+        return self
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All that may be shown, the default first."""
+        return (self.number, *self.further_numbers)
+
+
+class EnterpriseSettings(EnterpriseProfile):
+    """A `[[enterprises]]` block: applied to the state store when it is new, and when it has changed."""
+
+    id: EnterpriseId
+    members: tuple[E164, ...] = ()
+    """Numbers that may be callers. They are added; who was added otherwise stays."""
+
+    @property
+    def profile(self) -> EnterpriseProfile:
+        fields = {name: getattr(self, name) for name in EnterpriseProfile.model_fields}
+        return EnterpriseProfile.model_construct(**fields)

@@ -1,0 +1,50 @@
+"""What the commands share: their settings, and how one ends that cannot do its work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from config import ConfigurationError, Settings, load_settings
+from config.settings import CONFIG_VARIABLE
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help=f"Settings file (TOML); else the one that {CONFIG_VARIABLE} names."),
+]
+
+
+def named(config: Path | None) -> Path | None:
+    """The settings file of the option or of the environment."""
+    if config is None and (found := os.environ.get(CONFIG_VARIABLE)):
+        return Path(found)
+    return config
+
+
+def settings_of(config: Path | None) -> Settings:
+    """Raises ConfigurationError."""
+    return load_settings(named(config))
+
+
+@contextmanager
+def redis_in_reach() -> Iterator[None]:
+    """Turns what a command meets at the settings or at Redis into one sentence and exit status 1."""
+    from state.connection import UNREACHABLE  # noqa: PLC0415 - not each command needs Redis
+
+    try:
+        yield
+    except ConfigurationError as error:
+        fail(str(error))
+    except UNREACHABLE as error:
+        fail(f"Redis cannot be reached, or a file cannot be written: {error}")
+
+
+def fail(sentence: str) -> NoReturn:
+    print(f"dialbridge: {sentence}", file=sys.stderr)
+    sys.exit(1)

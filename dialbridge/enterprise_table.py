@@ -1,0 +1,87 @@
+"""Enterprises as CSV (RFC 4180): a column for each key, nested keys with dots, lists with spaces."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from config import EnterpriseProfile
+
+
+class EnterpriseTableError(ValueError):
+    """The table cannot be read; the message names the line."""
+
+
+def written(enterprises: Iterable[Mapping[str, Any]]) -> str:
+    """Each as its id, its state and the keys of its profile."""
+    rows = [flat(enterprise) for enterprise in enterprises]
+    columns = list(dict.fromkeys(["id", *(key for row in rows for key in row)]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def parsed(text: str) -> dict[str, dict[str, Any]]:
+    """A merge patch for each id: an empty cell takes a key away. Raises EnterpriseTableError."""
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    patches: dict[str, dict[str, Any]] = {}
+    try:
+        if "id" not in (rows.fieldnames or ()):
+            raise EnterpriseTableError("line 1: there is no column id")
+        for row in rows:
+            line = rows.line_num
+            if None in row or None in row.values():
+                raise EnterpriseTableError(f"line {line}: not as many cells as columns")
+            if (enterprise_id := row.pop("id")) in patches:
+                raise EnterpriseTableError(f"line {line}: {enterprise_id!r} comes twice")
+            patches[enterprise_id] = nested((key, cell) for key, cell in row.items())
+    except csv.Error as error:
+        raise EnterpriseTableError(f"line {rows.line_num}: {error}") from error
+    return patches
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for key, value in content.items():
+        match value:
+            case dict():
+                cells |= flat(value, f"{prefix}{key}.")
+            case list():
+                cells[prefix + key] = " ".join(_cell(item) for item in value)
+            case _:
+                cells[prefix + key] = _cell(value)
+    return cells
+
+
+def nested(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A merge patch of (key, text) pairs: an empty text takes the key away."""
+    patch: dict[str, Any] = {}
+    for key, text in assignments:
+        *outer, last = key.split(".")
+        section = patch
+        for name in outer:
+            section = section.setdefault(name, {})
+        section[last] = None if not text else text.split() if _is_list(EnterpriseProfile, key) else text
+    return patch
+
+
+def _is_list(model: type[BaseModel], key: str) -> bool:
+    """Whether a profile's key, with dots, has several values."""
+    name, _, inner = key.partition(".")
+    field = model.model_fields.get(name)
+    kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    if inner:
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        return any(_is_list(section, inner) for section in sections)
+    return any(get_origin(kind) in (tuple, frozenset) for kind in kinds)
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
