@@ -53,7 +53,14 @@ def documented_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def call_service(services: Annotated[Services, Depends(get_services)]) -> CallService:
     policy = CallPolicy(services.settings.policy, services.enterprises)
-    return CallService(services.settings, services.calls, policy, services.sinks, services.vault)
+    return CallService(
+        services.settings,
+        services.calls,
+        policy,
+        services.sinks,
+        services.vault,
+        refusals=services.refusals,
+    )
 
 
 Calls = Annotated[CallService, Depends(call_service)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import structlog
 from api.authorization import Client
 from api.errors import (
     AlreadyExistsError,
+    ApiError,
     CallEndedError,
     IdempotencyKeyReusedError,
     InvalidTokenContextError,
@@ -24,8 +26,10 @@ from api.errors import (
 from api.policy import CallPolicy, is_recorded
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
+from api.velocity import MESSAGES, velocities
 from api.wanted_call import Sink, WantedCall
 from config import Settings
+from policy.rules import Origin, Refusal, Rule
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
     CallStore,
@@ -38,8 +42,11 @@ from state.calls import (
     ReleaseResult,
     Repeated,
     TooMany,
+    TooOften,
 )
+from state.connection import UNREACHABLE
 from state.enterprises import EnterpriseState
+from state.refusal_counts import RefusalCounts, Refused
 from state.vault import Vault
 
 log = structlog.get_logger()
@@ -59,12 +66,15 @@ class CallService:
         policy: CallPolicy,
         sinks: SinkAddresses,
         vault: Vault,
+        *,
+        refusals: RefusalCounts,
     ) -> None:
         self._settings = settings
         self._calls = calls
         self._policy = policy
         self._sinks = sinks
         self._vault = vault
+        self._refusals = refusals
 
     async def create(
         self,
@@ -75,8 +85,32 @@ class CallService:
     ) -> Call:
         """The call as it was made, also when the request comes again with its idempotency key.
 
-        Raises ApiError: 403, 400, 422, 409, 503, in this order.
+        Raises ApiError: 403, 400, 422, 409, 429, 503, in this order.
         """
+        try:
+            return await self._create(client, wanted, correlator, idempotency)
+        except ApiError as error:
+            if error.refusal is not None:
+                await self._note(error.refusal, client, wanted)
+            raise
+
+    async def _note(self, refusal: Refusal, client: Client, wanted: WantedCall) -> None:
+        log.info(
+            "call_refused",
+            rule=refusal.rule.value,
+            origin=refusal.origin.value,
+            party=None if refusal.party is None else refusal.party.value,
+            enterprise_id=client.enterprise.id,
+            client_id=client.id,
+            caller=mask_number(wanted.caller),
+            callee=mask_number(wanted.callee),
+        )
+        with suppress(*UNREACHABLE):  # the answer does not depend on what is counted
+            await self._refusals.add(Refused("call", refusal.rule.value, refusal.origin.value))
+
+    async def _create(
+        self, client: Client, wanted: WantedCall, correlator: str, idempotency: Idempotency | None
+    ) -> Call:
         if client.enterprise.state is EnterpriseState.SUSPENDED:
             raise PermissionDeniedError("The enterprise is suspended.")
         if client.phone_number not in (None, wanted.caller):
@@ -89,7 +123,7 @@ class CallService:
         if wanted.sink is not None:
             self._check_sink(wanted.sink)
         await self._policy.check(client.enterprise, wanted)
-        return await self._place(client, self._record(client, wanted, correlator), idempotency)
+        return await self._place(client, wanted, self._record(client, wanted, correlator), idempotency)
 
     def _check_sink(self, sink: Sink) -> None:
         insecure = self._settings.notifier.allow_insecure_sinks
@@ -111,6 +145,7 @@ class CallService:
             recording_enabled=is_recorded(enterprise, wanted),
             recording_channels=profile.recording_channels or self._settings.recording.channels,
             announcements=profile.announcements,
+            policy=profile.policy,
             **self._sink_fields(wanted.sink),
             correlator=correlator,
         )
@@ -127,10 +162,13 @@ class CallService:
             "sink_token_uri": sink.token_uri,
         }
 
-    async def _place(self, client: Client, call: Call, idempotency: Idempotency | None) -> Call:
+    async def _place(
+        self, client: Client, wanted: WantedCall, call: Call, idempotency: Idempotency | None
+    ) -> Call:
         first = CallEvent(id=str(uuid4()), call_id=call.id, state=call.state, at=call.created_at)
         profile = client.enterprise.profile
-        limits = Limits(profile.max_calls, profile.max_cps)
+        counted = velocities(self._settings.policy, client.enterprise, wanted)
+        limits = Limits(profile.max_calls, profile.max_cps, tuple(one.limit for one in counted))
         with redis_reachable():
             match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
                 case Placed(engine_id):
@@ -146,9 +184,11 @@ class CallService:
                 case Repeated() | KeyReused() as repeated:
                     return await self._made_before(repeated)
                 case TooMany(retry_after=None):
-                    raise TooManyRequestsError("The enterprise has too many live calls.", CALL_ENDS_AFTER)
+                    raise _too_many(Refusal(Rule.MAX_CALLS, Origin.ENTERPRISE), CALL_ENDS_AFTER)
                 case TooMany(retry_after=float(seconds)):
-                    raise TooManyRequestsError("The enterprise starts calls too fast.", math.ceil(seconds))
+                    raise _too_many(Refusal(Rule.MAX_CPS, Origin.ENTERPRISE), seconds)
+                case TooOften(index, seconds):
+                    raise _too_many(counted[index].refusal, seconds)
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
@@ -194,3 +234,7 @@ class CallService:
         if ended.state is CallState.FAILED:
             # It failed before the release reached it: a 204 would promise `disconnected`.
             raise CallEndedError
+
+
+def _too_many(refusal: Refusal, retry_after: float) -> TooManyRequestsError:
+    return TooManyRequestsError(MESSAGES[refusal.rule], math.ceil(retry_after)).by(refusal)

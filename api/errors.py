@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from policy.rules import Refusal
 from state.connection import UNREACHABLE
 
 MESSAGE_LIMIT = 512
@@ -18,10 +19,16 @@ class ApiError(Exception):
     status: ClassVar[int]
     code: ClassVar[str]
     default: ClassVar[str]
+    refusal: Refusal | None = None
+    """The rule of policy that it comes from: for the log and the metric, not for the client."""
 
     def __init__(self, message: str | None = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(message or self.default)
         self.headers = headers or {}
+
+    def by(self, refusal: Refusal) -> Self:
+        self.refusal = refusal
+        return self
 
     @property
     def message(self) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from api.metrics import CONTENT_TYPE
+from api.metrics import CONTENT_TYPE, Counted
 from api.services import Services, get_services
 from state.connection import UNREACHABLE
 from state.engines import EngineState
@@ -44,7 +44,7 @@ def _readiness(**parts: str) -> JSONResponse:
 @router.get("/metrics", operation_id="metrics", summary="Prometheus text format")
 async def metrics(services: Parts) -> Response:
     try:
-        deliveries = await services.deliveries.read()
+        counted = Counted(await services.deliveries.read(), await services.refusals.read())
     except UNREACHABLE:
-        deliveries = None
-    return Response(services.metrics.render(deliveries), media_type=CONTENT_TYPE)
+        counted = None
+    return Response(services.metrics.render(counted), media_type=CONTENT_TYPE)

@@ -1,13 +1,24 @@
-"""What the api counts for Prometheus."""
+"""What is counted for Prometheus: some of it by this process, some in Redis."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily
 
 from state.delivery_counts import DeliveryOutcome
+from state.refusal_counts import Refused
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted in Redis, by all processes."""
+
+    deliveries: dict[DeliveryOutcome, int]
+    refusals: dict[Refused, int]
 
 
 class ApiMetrics:
@@ -23,28 +34,43 @@ class ApiMetrics:
             registry=self._registry,
         )
 
-    def render(self, deliveries: dict[DeliveryOutcome, int] | None) -> bytes:
-        """Prometheus text format; without `deliveries` while Redis, which counts them, is unreachable."""
+    def render(self, counted: Counted | None) -> bytes:
+        """Prometheus text format; without what Redis has `counted` while that is unreachable."""
         text = generate_latest(self._registry)
-        if deliveries is None:
+        if counted is None:
             return text
-        family = CounterMetricFamily(
-            "dialbridge_deliveries",
-            "Delivery attempts to sinks by outcome, over all notifiers of this Redis",
-            labels=["outcome"],
-        )
-        for outcome, count in deliveries.items():
-            family.add_metric([outcome.value], count)
-        counted = CollectorRegistry()
-        counted.register(_Fixed(family))
-        return text + generate_latest(counted)
+        registry = CollectorRegistry()
+        registry.register(_Fixed(_deliveries(counted.deliveries), _refusals(counted.refusals)))
+        return text + generate_latest(registry)
+
+
+def _deliveries(counts: dict[DeliveryOutcome, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "dialbridge_deliveries",
+        "Delivery attempts to sinks by outcome, over all notifiers of this Redis",
+        labels=["outcome"],
+    )
+    for outcome, count in counts.items():
+        family.add_metric([outcome.value], count)
+    return family
+
+
+def _refusals(counts: dict[Refused, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "dialbridge_policy_refusals",
+        "Calls and redirections that policy refused, by the rule and whose it is, over all of this Redis",
+        labels=["what", "rule", "origin"],
+    )
+    for refused, count in counts.items():
+        family.add_metric([refused.what, refused.rule, refused.origin], count)
+    return family
 
 
 class _Fixed:
     """A collector of figures that were read beforehand."""
 
-    def __init__(self, family: CounterMetricFamily) -> None:
-        self._family = family
+    def __init__(self, *families: CounterMetricFamily) -> None:
+        self._families = families
 
     def collect(self) -> list[CounterMetricFamily]:
-        return [self._family]
+        return [*self._families]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from api.enterprise_directory import EnterpriseDirectory
 from api.errors import (
+    ApiError,
     CalleeNotAvailableError,
     CallerNotAvailableError,
     InvalidPhoneNumberError,
@@ -14,11 +13,9 @@ from api.errors import (
     redis_reachable,
 )
 from api.wanted_call import WantedCall
-from config.settings import PolicySettings
+from config import PolicySettings
+from policy.rules import NumberRules, Origin, Party, Refusal, Rule
 from state.enterprises import Enterprise
-
-_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
-"""CAMARA_common.yaml, PhoneNumber. libphonenumber would refuse the specifications' own examples."""
 
 
 class CallPolicy:
@@ -28,25 +25,44 @@ class CallPolicy:
 
     async def check(self, enterprise: Enterprise, wanted: WantedCall) -> None:
         """Raises one of the 422 errors of click-to-dial.yaml, UnprocessableEntity422; UnavailableError."""
-        for who, number in (("caller", wanted.caller), ("callee", wanted.callee)):
-            if _E164.fullmatch(number) is None:
-                raise InvalidPhoneNumberError(f"{who}.number is not a valid E.164 phone number.")
+        rules = NumberRules(self._settings, enterprise.profile.policy)
+        parties = ((Party.CALLER, wanted.caller), (Party.CALLEE, wanted.callee))
+        refusals = [refusal for party, number in parties if (refusal := rules.check(number, party))]
+        for refusal in refusals:
+            if refusal.rule in (Rule.E164, Rule.NUMBERING_PLAN):
+                raise _error(refusal)
         if wanted.caller == wanted.callee:
-            raise SameCallerCalleeError
-        if wanted.caller in self._settings.blacklist:
-            raise CallerNotAvailableError
-        if wanted.callee in self._settings.blacklist:
-            raise CalleeNotAvailableError
+            raise SameCallerCalleeError().by(Refusal(Rule.SAME_NUMBER))
+        for refusal in refusals:
+            raise _error(refusal)
         if enterprise.profile.callers == "members" and not await self._is_member(enterprise, wanted.caller):
-            raise CallerNotAvailableError("The caller is no member of the enterprise.")
-        recorded = is_recorded(enterprise, wanted)
-        if recorded and not self._settings.no_recording.isdisjoint((wanted.caller, wanted.callee)):
-            raise RecordingNotSupportedError
+            raise CallerNotAvailableError("The caller is no member of the enterprise.").by(
+                Refusal(Rule.MEMBERS, Origin.ENTERPRISE, Party.CALLER)
+            )
+        if not is_recorded(enterprise, wanted):
+            return
+        for party, number in parties:
+            if number in self._settings.no_recording:
+                raise RecordingNotSupportedError().by(Refusal(Rule.RECORDING, party=party))
 
     async def _is_member(self, enterprise: Enterprise, number: str) -> bool:
         with redis_reachable():
             store = await self._enterprises.store()
             return await store.is_member(enterprise.id, number)
+
+
+def _error(refusal: Refusal) -> ApiError:
+    """The client learns whose number it was; by which rule is for those who make the rules."""
+    error: ApiError
+    if refusal.rule is Rule.E164:
+        error = InvalidPhoneNumberError(f"{refusal.party}.number is not a valid E.164 phone number.")
+    elif refusal.rule is Rule.NUMBERING_PLAN:
+        error = InvalidPhoneNumberError(f"{refusal.party}.number is not a number of its country.")
+    elif refusal.party is Party.CALLER:
+        error = CallerNotAvailableError()
+    else:
+        error = CalleeNotAvailableError()
+    return error.by(refusal)
 
 
 def is_recorded(enterprise: Enterprise, wanted: WantedCall) -> bool:
@@ -55,6 +71,8 @@ def is_recorded(enterprise: Enterprise, wanted: WantedCall) -> bool:
         case "always":
             return True
         case "never" if wanted.recording:
-            raise RecordingNotSupportedError("The enterprise's calls are not recorded.")
+            raise RecordingNotSupportedError("The enterprise's calls are not recorded.").by(
+                Refusal(Rule.RECORDING, Origin.ENTERPRISE)
+            )
         case _:
             return wanted.recording

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.enterprise_directory import EnterpriseDirectory
 from config import EnterpriseProfile
-from config.enterprises import E164, EnterpriseId, secret_context
+from config.enterprises import EnterpriseId, secret_context
+from config.section import E164
 from state.audit import AuditedAction, AuditLog
 from state.enterprises import ChangedMeanwhileError, Enterprise, EnterpriseState
 
@@ -124,9 +125,7 @@ class Provisioning:
         if version not in (None, current):
             raise ChangedMeanwhileError
         enterprise = checked(enterprise_id, content, current)
-        before = {} if former is None else content_of(former, secrets=True)
-        after = content_of(enterprise, secrets=True)
-        keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        keys = sorted(_changed(former, enterprise))
         if former is not None and not keys:
             return former
         created = former is None
@@ -182,3 +181,14 @@ def merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
         else:
             result[key] = value
     return result
+
+
+def _changed(former: Enterprise | None, enterprise: Enterprise) -> set[str]:
+    """The keys that are not as they were; of a new one, those that are not the defaults."""
+    profile = enterprise.profile
+    if former is None:
+        return profile.model_fields_set
+    keys = {
+        key for key in type(profile).model_fields if getattr(profile, key) != getattr(former.profile, key)
+    }
+    return keys if enterprise.state is former.state else {"state", *keys}

@@ -28,6 +28,7 @@ from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
+from state.refusal_counts import RefusalCounts
 from state.vault import Vault
 
 PROVIDER_TIMEOUT = 5.0
@@ -43,6 +44,7 @@ class Services:
     engines: EngineRegistry
     enterprises: EnterpriseDirectory
     deliveries: DeliveryCounts
+    refusals: RefusalCounts
     audit: AuditLog
     sinks: SinkAddresses
     vault: Vault
@@ -90,6 +92,7 @@ def build_services(settings: Settings) -> Services:
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         enterprises=EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings),
         deliveries=DeliveryCounts(redis, keys),
+        refusals=RefusalCounts(redis, keys),
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
         sinks=SinkAddresses.of(settings.notifier),
         vault=vault,

@@ -6,6 +6,7 @@ from config.enterprises import (
     EnterpriseSettings,
     RecordingChannels,
 )
+from config.policy import DestinationRate, EnterprisePolicy, NumberClass, PolicySettings, Rate
 from config.settings import (
     ClientSettings,
     ConfigurationError,
@@ -21,8 +22,13 @@ __all__ = [
     "AnnouncementSettings",
     "ClientSettings",
     "ConfigurationError",
+    "DestinationRate",
+    "EnterprisePolicy",
     "EnterpriseProfile",
     "EnterpriseSettings",
+    "NumberClass",
+    "PolicySettings",
+    "Rate",
     "RecordingChannels",
     "RecordingSettings",
     "RingbackSettings",

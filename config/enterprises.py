@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     SecretStr,
@@ -19,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-"""ISO 3166-1 alpha-2."""
+from config.policy import EnterprisePolicy
+from config.section import E164, Country, Section
+
 PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 EnterpriseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """It is part of Redis keys and of URLs."""
@@ -29,10 +27,6 @@ RecordingChannels = Literal["mixed", "dual"]
 
 MIN_WEBHOOK_SECRET, MAX_WEBHOOK_SECRET = 24, 64
 """Bytes."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def secret_context(change: Callable[[str], str]) -> dict[str, Any]:
@@ -107,6 +101,8 @@ class EnterpriseProfile(Section):
     """Whose national numbers the older API generation takes; none: international ones only."""
     callers: Literal["members", "anyone"] = "members"
     """Who may be a caller: whoever else could is a door for toll fraud."""
+    policy: EnterprisePolicy = EnterprisePolicy()
+    """Which calls are allowed, of those that `[policy]` allows."""
     recording: Literal["requested", "always", "never"] = "requested"
     recording_channels: RecordingChannels | None = None
     """None: `recording.channels`."""

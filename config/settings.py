@@ -22,7 +22,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from config.enterprises import E164, EnterpriseSettings, RecordingChannels, Section
+from config.enterprises import EnterpriseSettings, RecordingChannels
+from config.policy import PolicySettings
+from config.section import Section
 
 CONFIG_VARIABLE = "DIALBRIDGE_CONFIG"
 ENV_PREFIX = "DIALBRIDGE_"
@@ -76,13 +78,6 @@ class ClientSettings(Section):
     """Whether the embedded issuer grants it the scope `dialbridge:admin`."""
     enterprise: str | None = None
     """None: as `/admin/v1` or `auth.enterprise_claim` says."""
-
-
-class PolicySettings(Section):
-    blacklist: frozenset[E164] = frozenset()
-    """Numbers that may neither be caller nor callee."""
-    no_recording: frozenset[E164] = frozenset()
-    """Numbers whose calls may not be recorded."""
 
 
 Codec = Literal["PCMU", "PCMA", "G722", "opus", "G729", "AMR", "GSM"]

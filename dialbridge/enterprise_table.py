@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -53,8 +54,8 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         match value:
             case dict():
                 cells |= flat(value, f"{prefix}{key}.")
-            case list():
-                cells[prefix + key] = " ".join(_cell(item) for item in value)
+            case [str(), *_] if all(isinstance(item, str) for item in value):
+                cells[prefix + key] = " ".join(value)
             case _:
                 cells[prefix + key] = _cell(value)
     return cells
@@ -68,8 +69,18 @@ def nested(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
         section = patch
         for name in outer:
             section = section.setdefault(name, {})
-        section[last] = None if not text else text.split() if _is_list(EnterpriseProfile, key) else text
+        section[last] = _value(key, text) if text else None
     return patch
+
+
+def _value(key: str, text: str) -> Any:
+    """A list of other than words is JSON; what is neither is left to the profile to complain about."""
+    if not _is_list(EnterpriseProfile, key):
+        return text
+    if text.startswith("["):
+        with suppress(ValueError):
+            return json.loads(text)
+    return text.split()
 
 
 def _is_list(model: type[BaseModel], key: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
+from config import NumberClass
 from dialbridge.ports import HOST, rtp_range
 
 ENTERPRISE_NUMBER = "+441632960000"
@@ -88,6 +89,8 @@ allow_insecure_sinks = true
 signing_key = {_text(str(var / "lab" / "sink-key.json"))}
 
 [policy]
+# All phones of the lab are its own, whatever their numbers cost elsewhere.
+classes = {json.dumps(list(NumberClass))}
 blacklist = ["{BLACKLISTED}"]
 no_recording = ["{NOT_RECORDED}"]
 

@@ -19,6 +19,7 @@ from engine.timers import Timers
 from engine.tracing import PjLog
 from media.prompts import PromptLibrary
 from media.recordings import RecordingStore
+from policy.rules import Refusal
 from state.call import Call, Findings
 from state.engines import Command, DialCommand, ReleaseCommand
 
@@ -50,9 +51,10 @@ class B2bua:
         *,
         publish: Callable[[Call, sig.Publish, Findings], None],
         keep_findings: Callable[[Call, Findings], None],
+        count_refusal: Callable[[Refusal], None],
         store_recording: Callable[[Call], None],
     ) -> None:
-        """`publish`, `keep_findings` and `store_recording` hand work to the Redis thread and return at once.
+        """The callables hand work to the Redis thread and return at once.
 
         Raises pj.Error when the SIP stack cannot start, ConfigurationError for an unusable prompt.
         """
@@ -75,6 +77,7 @@ class B2bua:
         self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
         self.keep_findings = keep_findings
+        self.count_refusal = count_refusal
         self._recordings = recordings
         self._store_recording = store_recording
         self._sessions: dict[str, CallSession] = {}

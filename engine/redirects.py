@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from config.settings import PolicySettings
+from policy.rules import E164, NumberRules, Origin, Party, Refusal, Rule
 
 _SIP = re.compile(
     r"sips?:(?P<number>[^;:@]+)(?:;[^@]*)?@(?P<host>\[[^\]]+\]|[^:;?]+)(?:[:;?]|$)", re.IGNORECASE
 )
 _TEL = re.compile(r"tel:(?P<number>[^;]+)", re.IGNORECASE)
-_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 """They mean nothing (RFC 3966, section 5.1.1)."""
 
@@ -19,23 +18,29 @@ _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 def permitted_number(
     targets: Iterable[str],
     *,
+    party: Party,
     trunk_hosts: Collection[str],
-    policy: PolicySettings,
+    rules: NumberRules,
     taken: Collection[str],
     recording: bool,
+    refused: Callable[[str, Refusal], None],
 ) -> str | None:
     """The first E.164 number among `targets` (URIs, the preferred first) that this call may dial.
 
-    It must be reached through our trunk (its host, or none), be on no blacklist, not be one of `taken` (both
-    parties, and where this call was before), and allow recording if the call is recorded.
+    It must be reached through our trunk (its host, or none), not be one of `taken` (both parties, and where
+    this call was before), pass the same rules as the number that was asked for, and allow recording if the
+    call is recorded. `refused` hears of each number that policy refuses.
     """
     for target in targets:
         number = _number(target, trunk_hosts)
-        if number is None or number in taken or number in policy.blacklist:
+        if number is None or number in taken:
             continue
-        if recording and number in policy.no_recording:
-            continue
-        return number
+        refusal = rules.check(number, party)
+        if refusal is None and recording and number in rules.platform.no_recording:
+            refusal = Refusal(Rule.RECORDING, Origin.PLATFORM, party)
+        if refusal is None:
+            return number
+        refused(number, refusal)
     return None
 
 
@@ -47,4 +52,4 @@ def _number(target: str, trunk_hosts: Collection[str]) -> str | None:
     if (found := found or _TEL.match(target)) is None:
         return None
     number = found["number"].translate(_VISUAL_SEPARATORS)
-    return number if _E164.fullmatch(number) else None
+    return number if E164.fullmatch(number) else None

@@ -23,11 +23,13 @@ from engine import signals as sig
 from media.live_recordings import LiveFolder
 from media.recordings import RecordingStore
 from media.wav_files import RecordingError
+from policy.rules import Refusal
 from state.call import Call, CallState, Findings, RecordingResult, Transition, utc_now
 from state.calls import CallStore, TransitionResult
 from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
+from state.refusal_counts import RefusalCounts, Refused
 from state.sip_trace import SipMessage, SipTrace
 
 log = structlog.get_logger("engine")
@@ -68,6 +70,7 @@ class RedisLink:
         self._calls = CallStore(redis, keys, retention=retention, engine_lost_after=lost_after)
         self._registry = EngineRegistry(redis, keys, lost_after=lost_after)
         self._trace = SipTrace(redis, keys, retention=retention)
+        self._refusals = RefusalCounts(redis, keys)
         self._recordings = recordings
         # Threads of their own: many long recordings at once must not hold up the heartbeat.
         self._recorder_threads = ThreadPoolExecutor(4, thread_name_prefix="recordings")
@@ -105,6 +108,11 @@ class RedisLink:
     def keep_findings(self, call: Call, findings: Findings) -> None:
         """What is known of a live call so far; lost when Redis is away, as the next of it come soon."""
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep_found(call, findings), self._writers))
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """Of a redirection."""
+        refused = Refused("redirection", refusal.rule.value, refusal.origin.value)
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._count(refused), self._writers))
 
     def publish_sip(self, message: SipMessage) -> None:
         self._loop.call_soon_threadsafe(self._collect, message)
@@ -239,6 +247,12 @@ class RedisLink:
             await self._calls.keep_findings(call.id, findings)
         except (RedisError, OSError) as error:
             log.warning("what is known of a call was not kept", call_id=call.id, error=repr(error))
+
+    async def _count(self, refused: Refused) -> None:
+        try:
+            await self._refusals.add(refused)
+        except (RedisError, OSError) as error:
+            log.warning("a refusal was not counted", rule=refused.rule, error=repr(error))
 
     async def _keep(self, call: Call) -> None:
         path: str | None = None

@@ -27,7 +27,8 @@ from engine.timers import Alarm, Timers
 from engine.tracing import PjLog
 from media.prompts import PromptLibrary
 from media.ringback_tones import tone_for
-from state.call import Call, Findings, PressedDigit, utc_now
+from policy.rules import NumberRules, Party, Refusal
+from state.call import Call, Findings, PressedDigit, mask_number, utc_now
 from state.quality import LegQuality
 
 TRANSPORT_FAILURE = 503
@@ -55,6 +56,8 @@ class SessionHost(Protocol):
     def publish(self, call: Call, step: sig.Publish, findings: Findings) -> None: ...
 
     def keep_findings(self, call: Call, findings: Findings) -> None: ...
+
+    def count_refusal(self, refusal: Refusal) -> None: ...
 
     def finish_recording(self, session: CallSession, bridge_ports: frozenset[int]) -> None: ...
 
@@ -241,11 +244,25 @@ class CallSession:
             return None
         return permitted_number(
             party.redirect_targets,
+            party=Party(ended.leg.value),
             trunk_hosts=self._host.trunk_hosts,
-            policy=self._host.settings.policy,
+            rules=NumberRules(self._host.settings.policy, self.call.policy),
             taken=self._dialled,
             recording=self.call.recording_enabled,
+            refused=partial(self._redirection_refused, ended.leg),
         )
+
+    def _redirection_refused(self, leg: Leg, number: str, refusal: Refusal) -> None:
+        self._log.warning(
+            "redirection_refused",
+            leg=leg.value,
+            rule=refusal.rule.value,
+            origin=refusal.origin.value,
+            enterprise_id=self.call.enterprise_id,
+            client_id=self.call.client_id,
+            number=mask_number(number),
+        )
+        self._host.count_refusal(refusal)
 
     def _drop_leg(self, leg: Leg) -> None:
         self._sample_legs()

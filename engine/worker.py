@@ -62,6 +62,7 @@ class Worker:
             recordings,
             publish=self._link.publish,
             keep_findings=self._link.keep_findings,
+            count_refusal=self._link.count_refusal,
             store_recording=self._link.store_recording,
         )
         self._status = replace(self._status, sip_address=self._b2bua.endpoint.address)

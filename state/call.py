@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from config import AnnouncementSettings, RecordingChannels
+from config import AnnouncementSettings, EnterprisePolicy, RecordingChannels
 from state.quality import LegQuality
 
 T = TypeVar("T")
@@ -88,6 +88,8 @@ class Call(BaseModel):
     recording_enabled: bool = False
     recording_channels: RecordingChannels = "mixed"
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
+    policy: Nested[EnterprisePolicy] = Field(default=EnterprisePolicy(), exclude=True)
+    """The enterprise's, for where a redirection may lead. Only the engine is told: it may be long."""
     sink: str | None = None
     sink_token: str | None = None
     """As `state.vault` seals it."""

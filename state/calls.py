@@ -57,13 +57,34 @@ class KeyReused:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most so many new calls of `subject` in any period of so many seconds."""
+
+    subject: tuple[str, ...]
+    """Parts of a key's name, the first of them a kind."""
+    calls: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """Of an enterprise; None: none."""
+    """None: none."""
 
     max_calls: int | None = None
-    """Live ones at once."""
+    """The enterprise's live ones at once."""
     max_cps: float | None = None
-    """New ones per second."""
+    """The enterprise's new ones per second."""
+    rates: tuple[RateLimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TooOften:
+    """One of the rate limits allows no call now: of those that do not, the one that lasts longest."""
+
+    index: int
+    """In `Limits.rates`."""
+    retry_after: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +103,7 @@ class NoRecorder:
     """Engines have room, but none of them can record another call."""
 
 
-CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany
+CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany | TooOften
 
 
 class TransitionResult(StrEnum):
@@ -156,6 +177,7 @@ class CallStore:
                 keys.outbox_wake,
                 keys.enterprise_calls(call.enterprise_id),
                 keys.enterprise_pace(call.enterprise_id),
+                *(keys.rate(rate.subject, rate.seconds) for rate in limits.rates),
                 *names,
             ],
             args=[
@@ -166,6 +188,10 @@ class CallStore:
                 self._lost_after_ms,
                 "" if limits.max_calls is None else limits.max_calls,
                 "" if limits.max_cps is None else limits.max_cps,
+                json.dumps(
+                    [{"calls": one.calls, "milliseconds": one.seconds * 1000} for one in limits.rates]
+                ),
+                json.dumps({"policy": call.policy.model_dump_json(exclude_defaults=True)}),
                 *values,
             ],
         )
@@ -182,6 +208,8 @@ class CallStore:
                 return TooMany(None)
             case ["too_fast", milliseconds]:
                 return TooMany(milliseconds / 1000)
+            case ["too_often", index, milliseconds]:
+                return TooOften(index, milliseconds / 1000)
             case ["key_reused"]:
                 return KeyReused()
             case _:

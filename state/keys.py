@@ -4,6 +4,7 @@ they share one slot."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -68,6 +69,10 @@ class Keys:
         """string: until when its calls have used up the pace allowed (ms, the Redis server's clock)."""
         return f"{self.root}enterprise:{enterprise_id}:pace"
 
+    def rate(self, subject: Sequence[str], seconds: int) -> str:
+        """sorted set: ids of the last `seconds`' calls of `subject`, by time (ms, the server's clock)."""
+        return f"{self.root}rate:{seconds}:{':'.join(subject)}"
+
     def idempotency(self, enterprise_id: str, client_id: str, key: str) -> str:
         """hash: which call a client's Idempotency-Key made, and of what request."""
         # Hashed: where one ends and the other begins must not be the client's to say.
@@ -118,6 +123,11 @@ class Keys:
     def delivery_counts(self) -> str:
         """hash: how many deliveries ended how, over all notifiers."""
         return f"{self.root}deliveries"
+
+    @property
+    def refusal_counts(self) -> str:
+        """hash: how often policy refused, by what was refused and the rule."""
+        return f"{self.root}refusals"
 
     @property
     def assertions(self) -> str:

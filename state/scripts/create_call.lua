@@ -1,19 +1,25 @@
 -- Create a call: refuse a duplicate pair and what exceeds the enterprise's limits, reserve a slot on the engine with
 -- the most room, write the record, append the first event and the engine's command. All or nothing.
 -- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 the enterprise's live calls,
---       9 its pace, 10 idempotency key if there is one
+--       9 its pace, then one for each of the further limits, then the idempotency key if there is one
 -- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms),
 --       6 live calls at most or '', 7 calls per second at most or '',
---       with an idempotency key: 8 fingerprint of the request, 9 how long the key is kept (s)
+--       8 the further limits (JSON array of {calls, milliseconds}), 9 what the engine is told besides the record (flat
+--       JSON object), with an idempotency key: 10 fingerprint of the request, 11 how long the key is kept (s)
 -- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'} | {'repeated', call id} |
---         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made}
+--         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made} |
+--         {'too_often', index of the further limit from 0, milliseconds until it allows another}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-if KEYS[10] then
-  local kept = redis.call('HMGET', KEYS[10], 'fingerprint', 'call_id')
-  if kept[1] == ARGV[8] then return {'repeated', kept[2]} end
+local limits = cjson.decode(ARGV[8])
+local first_limit = 10
+local idempotency = KEYS[first_limit + #limits]
+
+if idempotency then
+  local kept = redis.call('HMGET', idempotency, 'fingerprint', 'call_id')
+  if kept[1] == ARGV[10] then return {'repeated', kept[2]} end
   if kept[1] then return {'key_reused'} end
 end
 local other = redis.call('GET', KEYS[3])
@@ -28,6 +34,15 @@ if ARGV[7] ~= '' then
   local early = paid_until - now - burst * interval
   if early > 0 then return {'too_fast', math.ceil(early)} end
 end
+
+-- Each limit's calls by their time: what counts is when the one was made that makes another one too many.
+local too_often, wait = nil, 0
+for i, limit in ipairs(limits) do
+  local last = redis.call('ZREVRANGE', KEYS[first_limit + i - 1], limit.calls - 1, limit.calls - 1, 'WITHSCORES')
+  local left = last[2] and tonumber(last[2]) + limit.milliseconds - now or 0
+  if left > wait then too_often, wait = i - 1, left end
+end
+if too_often then return {'too_often', too_often, math.ceil(wait)} end
 
 local record = cjson.decode(ARGV[3])
 local chosen, most_room, any_room = nil, 0, false
@@ -55,9 +70,15 @@ redis.call('SADD', KEYS[8], call_id)
 if paid_until then
   redis.call('SET', KEYS[9], string.format('%.3f', paid_until), 'PX', math.ceil(paid_until - now) + 1000)
 end
-if KEYS[10] then
-  redis.call('HSET', KEYS[10], 'fingerprint', ARGV[8], 'call_id', call_id)
-  redis.call('EXPIRE', KEYS[10], ARGV[9])
+for i, limit in ipairs(limits) do
+  local calls = KEYS[first_limit + i - 1]
+  redis.call('ZREMRANGEBYSCORE', calls, '-inf', now - limit.milliseconds)
+  redis.call('ZADD', calls, now, call_id)
+  redis.call('PEXPIRE', calls, limit.milliseconds)
+end
+if idempotency then
+  redis.call('HSET', idempotency, 'fingerprint', ARGV[10], 'call_id', call_id)
+  redis.call('EXPIRE', idempotency, ARGV[11])
 end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])
@@ -68,6 +89,7 @@ if record.sink then
 end
 -- The engine sends no events: where they go, and with which token, is none of its business.
 for _, field in ipairs({'', '_token', '_token_expires_at', '_client_id', '_token_uri'}) do record['sink' .. field] = nil end
+for field, value in pairs(cjson.decode(ARGV[9])) do record[field] = value end
 redis.call('XADD', root .. 'engine:' .. chosen .. ':commands', '*',
   'command', 'dial', 'call_id', call_id, 'record', cjson.encode(record))
 return {'placed', chosen}

@@ -67,6 +67,21 @@ def test_the_environment_overrides_one_key_of_the_file(
             "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n" * 2,
             "two enterprises have the same id",
         ),
+        ("[policy]\nallow = ['+44']\ndeny = ['+44']\n", "policy: Value error, allow and deny both name +44"),
+        ("[policy]\ndeny = ['0044']\n", "policy.deny.0: String should match"),
+        ("[policy]\ndeny = ['+04']\n", "policy.deny.0: String should match"),
+        ("[policy]\nclasses = ['expensive']\n", "policy.classes.0: Input should be 'premium_rate', "),
+        ("[policy]\ncountries = ['Britain']\n", "policy.countries.0: String should match"),
+        ("[policy]\ncaller_rates = [{ calls = 0, seconds = 60 }]\n", "policy.caller_rates.0.calls: Input"),
+        (
+            "[policy]\ndestination_rates = [{ calls = 1, seconds = 60 }]\n",
+            "destination_rates.0.prefix: Field",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\n"
+            "policy = { grantable_classes = ['premium_rate'] }\n",
+            "enterprises.0.policy.grantable_classes: Extra inputs are not permitted",
+        ),
         (
             "[[enterprises]]\nid = 'acme'\nnumber = '07700 900100'\n",
             "enterprises.0.number: String should match",

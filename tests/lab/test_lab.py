@@ -11,11 +11,15 @@ from stat import S_IMODE
 
 import httpx2
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from redis import Redis
 
+from config import EnterprisePolicy, PolicySettings
 from dialbridge.lab_settings import BLACKLISTED, LabSettings
 from dialbridge.ports import HOST
 from dialbridge.private_file import write_private
+from policy.rules import NumberRules, Party
 from tests.lab.labs import Labs
 from tests.support.calls_client import CallsClient
 
@@ -110,6 +114,18 @@ def test_settings_hold_any_path(tmp_path: Path) -> None:
     odd = tmp_path / 'a "quoted" \\ für'
     settings = LabSettings.fresh(var=odd, api_port=1, redis_url="redis://x", trunk_port=2)
     assert tomllib.loads(settings.toml())["recording"]["root"] == str(odd / "recordings")
+
+
+@given(number=st.from_regex(r"\+[1-9][0-9]{4,14}", fullmatch=True))
+@example("+449012345678")
+@example("+881612345678")
+@example("+44999")
+@example("+999123456")
+def test_every_number_may_be_called_but_the_blacklisted_one(number: str) -> None:
+    lab = LabSettings.fresh(var=Path("var"), api_port=1, redis_url="redis://x", trunk_port=2)
+    policy = PolicySettings.model_validate(tomllib.loads(lab.toml())["policy"])
+    refusal = NumberRules(policy, EnterprisePolicy()).check(number, Party.CALLEE)
+    assert (refusal is not None) is (number == BLACKLISTED)
 
 
 def test_a_private_file_replaces_its_predecessor_whole(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 
+import httpx2
 import pytest
 
 from tests.end_to_end.numbers import fresh_number
@@ -16,8 +18,11 @@ from tests.support.lossy_path import LossyPath
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_trunk import Phone, SipTrunk
 from tests.support.stack_settings import BLACKLISTED, ENTERPRISE_NUMBER, NOT_RECORDED, Overrides
+from tests.support.waiting import wait_until
 
 MAX_REDIRECTS = 2
+PREMIUM, SATELLITE, EMERGENCY = "+449012345678", "+881612345678", "+44999"
+DENIED_BY_PLATFORM, DENIED_BY_ENTERPRISE, ABROAD = "+5371234567", "+4930123456", "+33112345678"
 LEGS = pytest.mark.parametrize("leg", ["caller", "callee"])
 NAMING = ("Diversion", "History-Info", "Referred-By", "P-Preferred-Identity", "Remote-Party-ID")
 """Headers in which others say who forwarded a call."""
@@ -25,7 +30,12 @@ NAMING = ("Diversion", "History-Info", "Referred-By", "P-Preferred-Identity", "R
 
 @pytest.fixture(scope="module")
 def overrides() -> Overrides:
-    return {"call": {"max_redirects": MAX_REDIRECTS}, "ringback": RINGBACK}
+    return {
+        "call": {"max_redirects": MAX_REDIRECTS},
+        "ringback": RINGBACK,
+        "policy": {"deny": ["+53"]},
+        "enterprises": {"acme": {"policy": {"deny": ["+49"], "countries": ["GB", "DE", "CU"]}}},
+    }
 
 
 def redirect(called: Called, *contacts: str, status: str = "302 Moved Temporarily") -> None:
@@ -166,6 +176,46 @@ def test_a_redirection_to_where_we_may_not_dial_is_a_failure(
     assert_not_followed(product, called)
     assert not trunk.find("+447700900123")
     assert not trunk.find(BLACKLISTED)
+
+
+def refusals(product: Product, rule: str, origin: str) -> float:
+    labels = f'{{origin="{origin}",rule="{rule}",what="redirection"}}'
+    for line in httpx2.get(f"{product.api_root}/metrics", trust_env=False).text.splitlines():
+        if line.startswith(f"dialbridge_policy_refusals_total{labels} "):
+            return float(line.split()[-1])
+    return 0.0
+
+
+@LEGS
+@pytest.mark.parametrize(
+    ("number", "rule", "origin"),
+    [
+        (PREMIUM, "number_class", "platform"),
+        (SATELLITE, "country", "enterprise"),
+        (EMERGENCY, "number_class", "platform"),
+        (BLACKLISTED, "blacklist", "platform"),
+        (DENIED_BY_PLATFORM, "prefix", "platform"),
+        (DENIED_BY_ENTERPRISE, "prefix", "enterprise"),
+        (ABROAD, "country", "enterprise"),
+    ],
+)
+def test_a_number_that_could_not_have_been_asked_for_is_refused_with_its_rule(
+    product: Product, trunk: SipTrunk, leg: str, number: str, rule: str, origin: str
+) -> None:
+    """Toll fraud by redirection."""
+    assert product.post(fresh_number(), number).json()["code"] == "CALLEE_NOT_AVAILABLE"
+    before = refusals(product, rule, origin)
+    called = call(product, trunk, leg)
+    redirect(called, f"<sip:{number}@127.0.0.1>")
+    assert_not_followed(product, called)
+    assert not trunk.find(number)
+    wait_until(lambda: refusals(product, rule, origin) == before + 1, what="the refusal in the metric")
+    lines = product.engine.log.read_text().splitlines()
+    (line,) = [line for line in lines if "redirection_refused" in line and called.call_id in line]
+    assert f"rule={rule}" in (plain := re.sub(r"\x1b\[[0-9;]*m", "", line))
+    assert f"origin={origin}" in plain
+    assert "enterprise_id=acme" in plain
+    assert number not in line
 
 
 @LEGS

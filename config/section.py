@@ -1,0 +1,21 @@
+"""What the settings' sections are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
+
+E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_serializer("*", mode="wrap", when_used="json")
+    def sets_have_an_order(self, value: Any, write: SerializerFunctionWrapHandler) -> Any:
+        """So that the same is written in the same way each time."""
+        written = write(value)
+        return sorted(written) if isinstance(value, frozenset) else written
