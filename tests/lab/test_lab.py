@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from redis import Redis
 
+from config.private_file import write_private
 from dialbridge.lab_settings import BLACKLISTED, LabSettings
 from dialbridge.ports import HOST
-from dialbridge.private_file import write_private
 from tests.lab.labs import Labs
 from tests.support.calls_client import CallsClient
 
