@@ -1,4 +1,4 @@
-"""`python -m api.notifier`: delivers events to sinks, and ends the calls of lost engines."""
+"""`python -m api.notifier`: delivers events, ends the calls of lost engines, writes files of call records."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uvloop
 from joserfc.jwk import ECKey
 from redis.asyncio import Redis
 
+from api.cdr_files import CdrFiles
 from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.enterprise_directory import EnterpriseDirectory
@@ -85,6 +86,15 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
             listening = tasks.create_task(listen(redis, outbox.wake_channel, dispatcher))
             tasks.create_task(dispatcher.run())
             tasks.create_task(reaper.run(stopped))
+            if (folder := settings.cdr.folder) is not None:
+                files = CdrFiles(
+                    settings.cdr,
+                    folder,
+                    redis_url=redis_url,
+                    keys=keys,
+                    retention=settings.call.retention,
+                )
+                tasks.create_task(files.run(stopped))
             await stopped.wait()
             listening.cancel()
             dispatcher.stop()

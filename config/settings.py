@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -94,6 +95,8 @@ class CredentialSettings(Section):
 
 
 class TrunkSettings(Section):
+    name: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """As call detail records show it."""
     host: str = "127.0.0.1"
     port: Port = 5060
     credentials: CredentialSettings | None = None
@@ -254,6 +257,22 @@ class NotifierSettings(Section):
     give_up_after: Seconds = 24 * 3600.0
 
 
+CdrFormat = Literal["csv", "jsonl"]
+
+
+class CdrSettings(Section):
+    folder: Path | None = None
+    """Where the notifiers write the call detail records of each period; none: nowhere."""
+    formats: tuple[CdrFormat, ...] = Field(default=("csv", "jsonl"), min_length=1)
+    rotation: Literal["hour", "day"] = "day"
+    """UTC."""
+
+    @property
+    def period(self) -> timedelta:
+        """What one file covers."""
+        return timedelta(hours=1) if self.rotation == "hour" else timedelta(days=1)
+
+
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -280,6 +299,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     recording: RecordingSettings = RecordingSettings()
     notifier: NotifierSettings = NotifierSettings()
+    cdr: CdrSettings = CdrSettings()
     log: LogSettings = LogSettings()
     enterprises: tuple[EnterpriseSettings, ...] = ()
     clients: tuple[ClientSettings, ...] = ()
@@ -309,6 +329,15 @@ class Settings(BaseSettings):
         for what, ids in (("clients", [c.id for c in self.clients]), ("enterprises", enterprise_ids)):
             if len(set(ids)) != len(ids):
                 raise ValueError(f"two {what} have the same id")
+        return self
+
+    @model_validator(mode="after")
+    def records_outlive_their_period(self) -> Settings:
+        if self.cdr.folder is not None and self.call.retention < 2 * self.cdr.period.total_seconds():
+            raise ValueError(
+                f"call.retention must be at least two {self.cdr.rotation}s for cdr.rotation "
+                f"{self.cdr.rotation!r}: records that are gone cannot be written to a file"
+            )
         return self
 
     @property

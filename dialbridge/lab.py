@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx2
 
 from config import load_settings
+from config.private_file import write_private
 from dialbridge.lab_settings import CLIENT_ID, LabSettings
 from dialbridge.phones import lab_phones
 from dialbridge.ports import is_free_tcp
-from dialbridge.private_file import write_private
 from dialbridge.processes import STOP_ORDER, embedded_redis, product
 from dialbridge.supervisor import StartFailedError, StopRequestedError, Supervisor
 

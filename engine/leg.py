@@ -165,12 +165,15 @@ class PartyCall(pj.Call):  # type: ignore[misc]
                 self._listener.on_leg_event(LegAnswered(self._leg))
             else:
                 # PJSIP ends the dialog by itself; whether the party answers its BYE changes nothing.
-                self._listener.on_leg_event(LegEnded(self._leg, NOT_ACCEPTABLE_HERE, None))
+                self._listener.on_leg_event(LegEnded(self._leg, NOT_ACCEPTABLE_HERE, by_us=True))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             last = _message(prm.e)
             if info.lastStatusCode in REDIRECTIONS:
                 self.redirect_targets = contact_uris(last)
-            self._listener.on_leg_event(LegEnded(self._leg, info.lastStatusCode, q850_cause(last)))
+            # After a 2xx PJSIP ends what it cannot use, such as an answer without SDP.
+            by_us = not last or last.startswith("SIP/2.0 2")
+            ended = LegEnded(self._leg, info.lastStatusCode, q850_cause(last), by_us)
+            self._listener.on_leg_event(ended)
 
     def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:
         """Say which packet length we want: PJSIP leaves a=ptime (RFC 8866, section 6.4) out."""
@@ -192,7 +195,7 @@ class PartyCall(pj.Call):  # type: ignore[misc]
             return
         if transaction.method == "INVITE" and transaction.state == pj.PJSIP_TSX_STATE_PROCEEDING:
             if self._listener is not None:
-                self._listener.on_leg_event(LegProgress(self._leg))
+                self._listener.on_leg_event(LegProgress(self._leg, transaction.statusCode))
         elif transaction.method == "INFO" and transaction.state >= pj.PJSIP_TSX_STATE_COMPLETED:
             self._info_pending = False
         elif (

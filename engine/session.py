@@ -15,6 +15,7 @@ import structlog
 
 from config import Settings
 from engine import signals as sig
+from engine.attempts import Attempts
 from engine.call_audio import CallAudio
 from engine.call_machine import CallMachine, CallRules, Phase
 from engine.digits import END_MISSING, DigitReader
@@ -106,6 +107,9 @@ class CallSession:
         self._readers = {leg: DigitReader() for leg in Leg}
         self._pressed: list[PressedDigit] = []
         self._quality: dict[Leg, LegQuality] = {}
+        self._attempts = Attempts(
+            host.settings.trunk.name, {Leg.CALLER: call.caller, Leg.CALLEE: call.callee}
+        )
 
     @property
     def is_live(self) -> bool:
@@ -121,8 +125,12 @@ class CallSession:
 
     def handle(self, event: Event) -> None:
         """Feed the machine and do what it answers. Never called from inside a pjsua2 callback."""
-        before = self._machine.phase
-        actions = self._machine.handle(event, utc_now())
+        before, tried, now = self._machine.phase, self._attempts.all, utc_now()
+        self._attempts.hear(event, now)
+        actions = self._machine.handle(event, now)
+        for action in actions:
+            # All of them at once: what is published first tells of the INVITE that leaves next.
+            self._attempts.see(action, now)
         after = self._machine.phase
         if after is not before:
             self._log.info("call moved on", by=type(event).__name__, phase=after.name.lower(), **_told(event))
@@ -135,6 +143,9 @@ class CallSession:
                 self._host.later(partial(self.handle, sig.InternalError()))
         if after is not before:
             self._watch(after)
+        told = any(isinstance(action, sig.Publish) for action in actions)
+        if self._attempts.all != tried and self.is_live and not told:
+            self._host.keep_findings(self.call, self._findings())
 
     def _carry_out(self, action: sig.Action) -> None:
         match action:
@@ -164,11 +175,9 @@ class CallSession:
                 self._forget()
 
     def _publish(self, step: sig.Publish) -> None:
-        findings = Findings()
         if step.state.is_terminal:
             self._sample_legs()
-            findings = self._findings(step.recording_path)
-        self._host.publish(self.call, step, findings)
+        self._host.publish(self.call, step, self._findings(step.recording_path))
 
     def _findings(self, recording_path: str | None = None) -> Findings:
         return Findings(
@@ -176,6 +185,7 @@ class CallSession:
             caller_quality=self._quality.get(Leg.CALLER),
             callee_quality=self._quality.get(Leg.CALLEE),
             digits=tuple(self._pressed),
+            attempts=self._attempts.all,
         )
 
     def _forget(self) -> None:
@@ -219,7 +229,7 @@ class CallSession:
             self._log.warning(
                 "the INVITE could not be sent", leg=leg.value, error=error.title, status=error.status
             )
-            self.on_leg_event(sig.LegEnded(leg, TRANSPORT_FAILURE))
+            self.on_leg_event(sig.LegEnded(leg, TRANSPORT_FAILURE, by_us=True))
 
     def _hang_up(self, leg: Leg, q850: int) -> None:
         if party := self._legs.get(leg):

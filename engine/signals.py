@@ -78,6 +78,7 @@ class LegProgress:
     """Any provisional response, 100 Trying too: the network is there."""
 
     leg: Leg
+    status: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class LegEnded:
     leg: Leg
     status: int
     q850: int | None = None
+    by_us: bool = False
+    """Nothing from the party said so: a time-out, or what could not be sent or used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from config import AnnouncementSettings, EnterprisePolicy, RecordingChannels
+from state.attempts import LegAttempt
 from state.quality import LegQuality
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class Call(BaseModel):
     ended_at: datetime | None = None
     reason: DisconnectionReason | None = None
     duration: int | None = None
+    billed_seconds: int | None = None
     recording_result: RecordingResult | None = None
     recording_path: str | None = None
     """Relative to the recording root; set iff recording_result is `success`."""
@@ -114,6 +116,7 @@ class Call(BaseModel):
     callee_quality: Nested[LegQuality | None] = None
     digits: Nested[tuple[PressedDigit, ...]] = ()
     """Only with `call.record_digits`."""
+    attempts: Nested[tuple[LegAttempt, ...]] = ()
 
 
 class CallEvent(BaseModel):
@@ -139,6 +142,7 @@ class Findings:
     caller_quality: LegQuality | None = None
     callee_quality: LegQuality | None = None
     digits: tuple[PressedDigit, ...] = ()
+    attempts: tuple[LegAttempt, ...] = ()
 
     @property
     def fields(self) -> dict[str, str]:
@@ -152,6 +156,10 @@ class Findings:
             found["callee_quality"] = self.callee_quality.model_dump_json()
         if self.digits:
             found["digits"] = json.dumps([digit.model_dump(mode="json") for digit in self.digits])
+        if self.attempts:
+            found["attempts"] = json.dumps(
+                [one.model_dump(mode="json", exclude_none=True) for one in self.attempts]
+            )
         return found
 
 

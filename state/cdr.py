@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
 
+from state.attempts import LegAttempt
 from state.call import CallState, DisconnectionReason, Nested, PressedDigit, RecordingResult
+from state.connection import load_script
 from state.keys import Keys
 from state.quality import LegQuality
-from state.streams import read_stream
+from state.streams import added_at, read_stream
 
 
 class CallDetailRecord(BaseModel):
@@ -33,6 +37,8 @@ class CallDetailRecord(BaseModel):
     """`disconnected` or `failed`."""
     reason: DisconnectionReason | None = None
     duration: int | None = None
+    billed_seconds: int | None = None
+    """What the enterprise's pool of minutes was charged; None: nothing was reserved for the call."""
     engine_id: str | None = None
     correlator: str | None = None
     recording_enabled: bool = False
@@ -43,6 +49,8 @@ class CallDetailRecord(BaseModel):
     callee_quality: Nested[LegQuality | None] = None
     digits: Nested[tuple[PressedDigit, ...]] = ()
     """Only with `call.record_digits`."""
+    attempts: Nested[tuple[LegAttempt, ...]] = ()
+    """At both parties, in order. Of a call whose engine died, those known by then, without an end."""
 
 
 class CallDetailRecords:
@@ -59,3 +67,43 @@ class CallDetailRecords:
         """
         async for _, fields in read_stream(self._redis, self._key, start, end):
             yield CallDetailRecord.model_validate_json(fields["record"])
+
+    async def oldest(self) -> datetime | None:
+        """When the first of those that are kept was written."""
+        entries: Any = await self._redis.xrange(self._key, count=1)
+        return added_at(entries[0][0]) if entries else None
+
+
+LOCK_LEASE = 30.0
+"""Seconds after which another notifier may take the place of one that died while it wrote."""
+
+
+class WrittenRecords:
+    """Up to when call detail records are in files. All times are the Redis server's.
+
+    Every method may raise one of `state.connection.UNREACHABLE`.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._key = keys.cdrs_written
+        self._writer = keys.cdrs_writer
+        self._advance = load_script(redis, "advance_cdrs_written")
+
+    def lock(self) -> Lock:
+        """Who has it writes; to be extended while that takes its time."""
+        return self._redis.lock(self._writer, timeout=LOCK_LEASE, blocking=False, thread_local=False)
+
+    async def now(self) -> datetime:
+        seconds, microseconds = await self._redis.time()
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+    async def until(self) -> datetime | None:
+        """None: nothing was ever written."""
+        kept = await self._redis.get(self._key)
+        return None if kept is None else datetime.fromtimestamp(int(kept), UTC)
+
+    async def advance(self, former: datetime | None, until: datetime) -> bool:
+        """False: somebody else has advanced it. Both are whole seconds."""
+        known = "" if former is None else int(former.timestamp())
+        return bool(await self._advance(keys=[self._key], args=[known, int(until.timestamp())]))

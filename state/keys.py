@@ -35,6 +35,16 @@ class Keys:
         return f"{self.root}cdrs"
 
     @property
+    def cdrs_written(self) -> str:
+        """string: until when call detail records are in files (seconds, the Redis server's clock)."""
+        return f"{self.root}cdrs:written"
+
+    @property
+    def cdrs_writer(self) -> str:
+        """string: lock of the notifier that writes such files."""
+        return f"{self.root}cdrs:writer"
+
+    @property
     def audit(self) -> str:
         """stream: who did what with what is others' business."""
         return f"{self.root}audit"

@@ -86,6 +86,7 @@ def test_the_environment_overrides_one_key_of_the_file(
             "[[enterprises]]\nid = 'acme'\nnumber = '07700 900100'\n",
             "enterprises.0.number: String should match",
         ),
+        ("[cdr]\nfolder = 'cdr'\n[call]\nretention = 172799\n", "must be at least two days for cdr.rotation"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(

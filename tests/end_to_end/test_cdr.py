@@ -73,6 +73,7 @@ def test_each_call_is_exported_with_digits_and_quality(
     assert talked["callee_quality"]["packets_received"] > 0
     assert (refused["call_id"], refused["reason"], refused["duration"]) == (busy_id, "callerBusy", 0)
     assert refused["caller_quality"] is None
+    assert [attempt["sip_status"] for attempt in refused["attempts"]] == [486]
 
     path = tmp_path / "billing" / "cdr.csv"
     exported = export(product, *period(), "--format", "csv", "--output", str(path))
@@ -85,7 +86,15 @@ def test_each_call_is_exported_with_digits_and_quality(
     assert first["caller_codec"] == "PCMU"
     assert float(first["callee_mos"]) == talked["callee_quality"]["mos"]
     assert json.loads(first["digits"]) == talked["digits"]
+    assert (first["callee_dialled"], first["callee_ended_by"]) == (call.callee, "platform")
+    assert json.loads(first["attempts"]) == talked["attempts"]
     assert (second["call_id"], second["caller_codec"], second["digits"]) == (busy_id, "", "")
+    assert (second["caller_sip_status"], second["caller_q850"], second["caller_trunk"]) == (
+        "486",
+        "17",
+        "default",
+    )
+    assert (second["callee_sip_status"], second["callee_invited_at"]) == ("", "")
 
 
 def test_the_record_of_a_call_whose_engine_died_has_the_digits_pressed_before(
@@ -110,6 +119,27 @@ def test_the_record_of_a_call_whose_engine_died_has_the_digits_pressed_before(
         ("caller", digit) for digit in "12#"
     ]
     assert record["caller_quality"]["packets_received"] > 0
+
+
+def test_the_record_of_a_call_whose_engine_died_has_the_attempts_made_until_then(
+    trunk: SipTrunk, tmp_path: Path
+) -> None:
+    with Product(tmp_path, trunk_port=trunk.port) as dying:
+        call_id = dying.create(fresh_number(), fresh_number())
+        trunk.ringing_at(dying.call(call_id).caller).answer()
+        first = trunk.ringing_at(dying.call(call_id).callee)
+        target = fresh_number()
+        first.respond("302 Moved Temporarily", f"Contact: <sip:{target}@127.0.0.1>")
+        trunk.ringing_at(target).respond("180 Ringing")
+        wait_until(lambda: dying.call(call_id).attempts[-1].ringing_at, what="ringing in the call's record")
+        dying.engine.kill()
+        assert dying.wait_ended(call_id).reason is None
+        (record,) = map(json.loads, export(dying, *period()).stdout.splitlines())
+    caller, redirected, ringing = record["attempts"]
+    assert (caller["dialled"], caller["sip_status"], caller["ended_at"]) == (record["caller"], None, None)
+    assert caller["answered_at"] is not None
+    assert (redirected["dialled"], redirected["sip_status"]) == (record["callee"], 302)
+    assert (ringing["dialled"], ringing["answered_at"], ringing["ended_by"]) == (target, None, None)
 
 
 def test_a_period_without_calls_is_empty(product: Product) -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from config import EnterprisePolicy, PolicySettings
+from config.private_file import write_private
 from dialbridge.lab_settings import BLACKLISTED, LabSettings
 from dialbridge.ports import HOST
-from dialbridge.private_file import write_private
 from policy.rules import NumberRules, Party
 from tests.lab.labs import Labs
 from tests.support.calls_client import CallsClient

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from state import streams
+from state.attempts import LegAttempt
 from state.call import CallState, DisconnectionReason, Findings, PressedDigit, Transition, utc_now
 from state.calls import CallStore, TransitionResult
 from state.cdr import CallDetailRecord, CallDetailRecords
@@ -18,6 +19,16 @@ from tests.state.test_calls import GOOD, create, engine, new_call, step
 
 pytestmark = pytest.mark.anyio
 
+BUSY = LegAttempt(
+    leg="callee",
+    trunk="default",
+    dialled="+447700900002",
+    invited_at=utc_now(),
+    ended_at=utc_now(),
+    sip_status=486,
+    q850=17,
+    ended_by="party",
+)
 EVER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -55,7 +66,9 @@ async def test_a_call_that_ends_leaves_one_record_with_all_that_is_known(
         at=utc_now(),
         reason=DisconnectionReason.HANG_UP,
         duration=7,
-        findings=Findings(recording_path="2026/c1.wav", caller_quality=GOOD, digits=(pressed,)),
+        findings=Findings(
+            recording_path="2026/c1.wav", caller_quality=GOOD, digits=(pressed,), attempts=(BUSY,)
+        ),
     )
     for _ in range(2):  # the engine repeats what it got no answer to
         assert await store.transition(ending) is TransitionResult.APPLIED
@@ -68,7 +81,28 @@ async def test_a_call_that_ends_leaves_one_record_with_all_that_is_known(
     assert record.model_dump(include=shared) == call.model_dump(include=shared)
     assert record.digits == (pressed,)
     assert record.caller_quality == GOOD
+    assert record.attempts == (BUSY,)
+    assert record.billed_seconds is None
     assert "token-of-the-sink" not in str(await redis.xrange(keys.cdrs))
+
+
+async def test_what_the_pool_was_charged_is_in_the_record(
+    store: CallStore, records: CallDetailRecords, redis: Redis, keys: Keys
+) -> None:
+    await create(store, new_call())
+    await redis.hset(keys.call("c1"), "billed_seconds", "60")
+    await store.transition(step("c1", CallState.FAILED))
+    assert [record.billed_seconds for record in await all_of(records)] == [60]
+
+
+async def test_whoever_ends_a_call_keeps_the_attempts_that_were_known(
+    store: CallStore, records: CallDetailRecords
+) -> None:
+    await create(store, new_call())
+    await store.keep_findings("c1", Findings(attempts=(BUSY,)))
+    reaped = step("c1", CallState.FAILED)
+    assert await store.transition(reaped, take_over=True) is TransitionResult.APPLIED
+    assert [record.attempts for record in await all_of(records)] == [(BUSY,)]
 
 
 async def test_whoever_is_fenced_writes_none(store: CallStore, records: CallDetailRecords) -> None:

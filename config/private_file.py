@@ -1,4 +1,4 @@
-"""Files that hold secrets: complete from the first moment they are seen, and readable by their owner only."""
+"""Files with secrets or numbers: complete when they are first seen, and readable by their owner only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TextIO, cast
 def private_file(path: Path) -> Iterator[TextIO]:
     """Write or replace `path` atomically with mode 0600 when the block ends, or leave it when that fails.
 
-    Its folder is made when absent.
+    Its folder is made when absent. Until then the content is in a file `.<name>.<anything>` beside it, which
+    a process that is killed leaves behind. Afterwards it is on the disk, under its name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes it 0600. Line endings are the writer's.
@@ -27,6 +28,11 @@ def private_file(path: Path) -> Iterator[TextIO]:
             Path(file.name).unlink()
             raise
     Path(file.name).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_private(path: Path, content: str) -> None:
