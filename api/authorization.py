@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi.security import OpenIdConnect, SecurityScopes
 
 from api.errors import InsufficientScopeError, PermissionDeniedError, redis_reachable
 from api.services import Services, get_services
+from api.tokens import AccessToken
 from state.call import Call
 from state.enterprises import Enterprise
 
@@ -45,7 +47,12 @@ async def authorize(
     """
     del documented  # only declared for the OpenAPI document
     token = await services.verifier.verify_header(request.headers.getlist("authorization"))
-    for scope in required.scopes:
+    return await client_of(token, required.scopes, services)
+
+
+async def client_of(token: AccessToken, required: Iterable[str], services: Services) -> Client:
+    """Raises InsufficientScopeError, PermissionDeniedError, UnavailableError."""
+    for scope in required:
         if scope not in token.scopes:
             raise InsufficientScopeError(scope)
     with redis_reachable():

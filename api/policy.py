@@ -9,6 +9,7 @@ from api.errors import (
     CalleeNotAvailableError,
     CallerNotAvailableError,
     InvalidPhoneNumberError,
+    NoMemberError,
     RecordingNotSupportedError,
     SameCallerCalleeError,
     redis_reachable,
@@ -38,7 +39,7 @@ class CallPolicy:
         if wanted.callee in self._settings.blacklist:
             raise CalleeNotAvailableError
         if enterprise.profile.callers == "members" and not await self._is_member(enterprise, wanted.caller):
-            raise CallerNotAvailableError("The caller is no member of the enterprise.")
+            raise NoMemberError
         recorded = is_recorded(enterprise, wanted)
         if recorded and not self._settings.no_recording.isdisjoint((wanted.caller, wanted.callee)):
             raise RecordingNotSupportedError

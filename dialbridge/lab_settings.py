@@ -28,10 +28,15 @@ class LabSettings:
     trunk_port: int
     client_secret: str
     other_client_secret: str
+    app_server: str | None
+    """Of the first enterprise, for the older API generation."""
 
     @classmethod
-    def fresh(cls, *, var: Path, api_port: int, redis_url: str, trunk_port: int) -> LabSettings:
-        return cls(var, api_port, redis_url, trunk_port, token_urlsafe(32), token_urlsafe(32))
+    def fresh(
+        cls, *, var: Path, api_port: int, redis_url: str, trunk_port: int, app_server: str | None = None
+    ) -> LabSettings:
+        secrets = token_urlsafe(32), token_urlsafe(32)
+        return cls(var, api_port, redis_url, trunk_port, *secrets, app_server)
 
     @property
     def api_root(self) -> str:
@@ -40,6 +45,7 @@ class LabSettings:
     def toml(self) -> str:
         rtp_low, rtp_high = rtp_range()
         var = self.var.resolve()
+        app_server = "" if self.app_server is None else f", app_server = {_text(self.app_server)}"
         return f"""\
 # Written anew at every start of the lab; `config/dialbridge.example.toml` explains each setting.
 
@@ -94,12 +100,16 @@ format = "console"
 [[enterprises]]
 id = "lab"
 number = "{ENTERPRISE_NUMBER}"
+home_country = "GB"
 callers = "anyone"
+v1 = {{ recording = true{app_server} }}
 
 [[enterprises]]
 id = "lab-other"
 number = "{OTHER_ENTERPRISE_NUMBER}"
+home_country = "GB"
 callers = "anyone"
+v1 = {{ recording = true }}
 
 [[clients]]
 id = "{CLIENT_ID}"
