@@ -184,10 +184,11 @@ def test_it_is_sent_again_until_the_answer_has_the_code_of_success(
         b'{"code": null}',
         b"\xff",
         b"[" * 20_000,
-        b'{"description": "' + b"x" * 100_000 + b'", "code": "0000000"}',  # longer than what is read
+        b'{"description": "' + b"x" * 1_000_000 + b'", "code": "0000000"}',  # longer than what is read
     ]
     call = begun(engine, sink, *not_taken)
     engine.connect(call.id)
+
     received = told(sink, call.id, len(not_taken) + 3)
     assert statuses(received) == ["CallingCaller"] * (len(not_taken) + 1) + ["CallingCallee", "Connected"]
     assert len({one.body for one in received[: len(not_taken) + 1]}) == 1
