@@ -213,6 +213,11 @@ def test_a_number_on_the_blacklist(v1: V1Platform, who: str, written: str) -> No
     assert answer_of(v1.begin(**{who: written})) == USER_IN_BLACKLIST
 
 
+def test_a_number_that_may_not_be_recorded_where_every_call_must_be(v1: V1Platform) -> None:
+    assert answer_of(v1.begin("keeper", callee=UNRECORDED)) == USER_IN_BLACKLIST
+    assert v1.begin("keeper").status_code == 200
+
+
 @pytest.mark.parametrize("who", ["sponsor", "caller", "callee"])
 @pytest.mark.parametrize("number", ["", "abc", "+44 7700900001", "tel:447700900001", "1", "4" * 18])
 def test_what_is_no_number(v1: V1Platform, who: str, number: str) -> None:

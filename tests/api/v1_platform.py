@@ -36,6 +36,7 @@ ENTERPRISES: list[dict[str, Any]] = [
     {"id": "globex", "number": NUMBER, "callers": "anyone"},
     {"id": "club", "number": NUMBER, "members": [MEMBER], "home_country": "GB"},
     {"id": "late", "number": NUMBER, "callers": "anyone"},
+    {"id": "keeper", "number": NUMBER, "callers": "anyone", "recording": "always"},
     {"id": "busy", "number": NUMBER, "callers": "anyone", "max_calls": 0},
     {"id": "hasty", "number": NUMBER, "callers": "anyone", "max_cps": 0.001},
 ]
