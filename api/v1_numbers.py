@@ -60,9 +60,9 @@ def _read_at(home: str, written: str) -> str:
     except NumberParseException as error:
         raise InvalidPhoneNumberError from error
     is_national = number.country_code_source == CountryCodeSource.FROM_DEFAULT_COUNTRY
-    if is_national and not written.startswith("0") and not _fits(number, home):
-        number = abroad or number
-    if is_national and ndd_prefix_for_region(home, True):
+    if is_national and abroad is not None and not written.startswith("0") and not _fits(number, home):
+        number = abroad
+    elif is_national and ndd_prefix_for_region(home, True):
         # A trunk prefix before what does not fit is left by the library, as if it were Italy's zero.
         number.italian_leading_zero = None
     return format_number(number, PhoneNumberFormat.E164)
