@@ -16,6 +16,8 @@ from api.correlator import CorrelatorMiddleware
 from api.encoded_slash import EncodedSlashMiddleware
 from api.error_responses import LastResortMiddleware, install_error_responses
 from api.services import build_services
+from api.v1_app import BASE_PATH as V1_BASE_PATH
+from api.v1_app import create_v1
 from config import Settings
 
 CAMARA_BASE_PATHS = ("/click-to-dial/v0.2", "/click-to-dial/vwip")
@@ -45,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(calls_http.router, prefix=base_path)
         app.include_router(recordings_http.router, prefix=base_path)
     app.include_router(admin_http.router)
+    app.mount(V1_BASE_PATH, create_v1(services))
     if services.issuer is not None:
         app.include_router(issuer_http.router)
     app.include_router(sink_keys_http.router)

@@ -47,6 +47,11 @@ async def authorize(
     """
     del documented  # only declared for the OpenAPI document
     token = await verified(request, required.scopes, services)
+    return await client_of(token, services)
+
+
+async def client_of(token: AccessToken, services: Services) -> Client:
+    """Raises PermissionDeniedError, UnavailableError."""
     with redis_reachable():
         enterprise = await services.enterprises.of(token)
     if enterprise is None:

@@ -14,11 +14,12 @@ from api.errors import (
     AlreadyExistsError,
     ApiError,
     CallEndedError,
+    EnterpriseSuspendedError,
     IdempotencyKeyReusedError,
     InvalidTokenContextError,
+    NoEngineError,
+    NoRecorderError,
     NotFoundError,
-    PermissionDeniedError,
-    RecordingNotSupportedError,
     TooManyRequestsError,
     UnavailableError,
     redis_reachable,
@@ -112,7 +113,7 @@ class CallService:
         self, client: Client, wanted: WantedCall, correlator: str, idempotency: Idempotency | None
     ) -> Call:
         if client.enterprise.state is EnterpriseState.SUSPENDED:
-            raise PermissionDeniedError("The enterprise is suspended.")
+            raise EnterpriseSuspendedError
         if client.phone_number not in (None, wanted.caller):
             raise InvalidTokenContextError
         if idempotency is not None:
@@ -135,12 +136,13 @@ class CallService:
     def _record(self, client: Client, wanted: WantedCall, correlator: str) -> Call:
         enterprise, profile = client.enterprise, client.enterprise.profile
         return Call(
-            id=str(uuid4()),
+            id=wanted.call_id,
+            generation=wanted.generation,
             client_id=client.id,
             enterprise_id=enterprise.id,
             caller=wanted.caller,
             callee=wanted.callee,
-            presented_number=profile.number,
+            presented_number=wanted.presented_number or profile.number,
             created_at=utc_now(),
             recording_enabled=is_recorded(enterprise, wanted),
             recording_channels=profile.recording_channels or self._settings.recording.channels,
@@ -192,9 +194,9 @@ class CallService:
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
-                    raise RecordingNotSupportedError("No engine has room for another recording.")
+                    raise NoRecorderError
                 case _:
-                    raise UnavailableError("No engine has room for another call.")
+                    raise NoEngineError
 
     async def _made_before(self, repeated: Repeated | KeyReused) -> Call:
         """Raises IdempotencyKeyReusedError, NotFoundError when the call's record is gone."""

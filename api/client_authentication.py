@@ -39,8 +39,17 @@ class OAuthError(Exception):
         self.description = _NOT_IN_DESCRIPTION.sub("'", description)
 
 
-def invalid_client(description: str = "client authentication failed") -> OAuthError:
-    return OAuthError("invalid_client", description, 401)
+class InvalidClientError(OAuthError):
+    def __init__(self, description: str = "client authentication failed") -> None:
+        super().__init__("invalid_client", description, 401)
+
+
+class UnknownClientError(InvalidClientError):
+    """On the wire it is a wrong secret, except for the older generation, whose table tells them apart."""
+
+
+class WrongSecretError(InvalidClientError):
+    pass
 
 
 class ClientAuthenticator:
@@ -68,7 +77,7 @@ class ClientAuthenticator:
         if authorization is not None:
             client_id, secret = _basic_credentials(authorization)
             if form.get("client_id", client_id) != client_id:
-                raise invalid_client()
+                raise InvalidClientError
             return self._check_secret(client_id, secret)
         if assertion is not None:
             if form.get("client_assertion_type") != ASSERTION_TYPE:
@@ -80,16 +89,19 @@ class ClientAuthenticator:
         known = self._secrets.get(client_id)
         # An unknown client takes as long as a wrong secret, so that ids cannot be found out by the clock.
         matches = hmac.compare_digest((known or str(uuid4())).encode(), secret.encode("utf-8", "replace"))
-        if not known or not matches:
-            raise invalid_client()
-        return client_id
+        if known and matches:
+            return client_id
+        if known:
+            raise WrongSecretError
+        # A client with keys of its own is known, but has no secret.
+        raise InvalidClientError if client_id in self._keys else UnknownClientError
 
     async def _check_assertion(self, assertion: str, claimed: str | None) -> str:
         """RFC 7523, section 3: made by the client, for us, recently, and used once."""
         try:
             client_id = _unverified_subject(assertion)
             if claimed not in (None, client_id):
-                raise invalid_client()
+                raise InvalidClientError
             claims = decode_signed(assertion, self._keys[client_id]).claims
             now = int(time.time())
             jwt.JWTClaimsRegistry(
@@ -102,16 +114,18 @@ class ClientAuthenticator:
                 jti={"essential": True},
             ).validate(claims)
         except KeyError as error:
-            raise invalid_client() from error
+            raise InvalidClientError from error
         except (JoseError, ValueError) as error:
-            raise invalid_client(f"client assertion refused: {error}") from error
+            raise InvalidClientError(f"client assertion refused: {error}") from error
         lifetime = int(claims["exp"]) - now + self._leeway + 1
         if lifetime > ASSERTION_LIFETIME + 2 * self._leeway:
-            raise invalid_client(f"client assertion refused: exp is more than {ASSERTION_LIFETIME} s ahead")
+            raise InvalidClientError(
+                f"client assertion refused: exp is more than {ASSERTION_LIFETIME} s ahead"
+            )
         if len(claims["jti"]) > JTI_LIMIT:
-            raise invalid_client(f"client assertion refused: jti is longer than {JTI_LIMIT} characters")
+            raise InvalidClientError(f"client assertion refused: jti is longer than {JTI_LIMIT} characters")
         if not await self._assertions.first_use(client_id, claims["jti"], lifetime):
-            raise invalid_client("client assertion refused: it was used before")
+            raise InvalidClientError("client assertion refused: it was used before")
         return client_id
 
 
@@ -128,13 +142,13 @@ def _basic_credentials(authorization: str) -> tuple[str, str]:
     """RFC 6749, section 2.3.1: both parts are form-encoded before they are joined."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
-        raise invalid_client("the Authorization header's scheme must be Basic")
+        raise InvalidClientError("the Authorization header's scheme must be Basic")
     try:
         client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise invalid_client("the Authorization header is not well-formed") from error
+        raise InvalidClientError("the Authorization header is not well-formed") from error
     if not colon:
-        raise invalid_client("the Authorization header is not well-formed")
+        raise InvalidClientError("the Authorization header is not well-formed")
     return unquote_plus(client_id), unquote_plus(secret)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import re
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import httpx2
 
 from api.camara_events import status_changed
 from api.correlator import HEADER
+from api.enterprise_directory import EnterpriseDirectory
 from api.signatures import Signer
 from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
 from api.sink_transport import ForbiddenAddressError, read_limited
+from api.v1_notifications import HEADERS as V1_HEADERS
+from api.v1_notifications import is_taken, status_notification
 from config.settings import NotifierSettings
 from state.call import Call, CallEvent, utc_now
 from state.connection import UNREACHABLE
@@ -46,6 +50,7 @@ class Courier:
         tokens: SinkTokens,
         signer: Signer,
         vault: Vault,
+        enterprises: EnterpriseDirectory,
         *,
         public_url: str,
         timeout_after: float,
@@ -55,26 +60,30 @@ class Courier:
         self._tokens = tokens
         self._signer = signer
         self._vault = vault
+        self._enterprises = enterprises
         self._public_url = public_url
         self._timeout_after = timeout_after
 
     async def attempt(self, call: Call, event: CallEvent) -> Attempt:
         """POST the event; 2xx delivers it, 410 refuses it for good, anything else means another try.
 
-        With an access token that has expired nothing is sent.
+        In the older generation 2xx does so only together with the code of success. With an access token that
+        has expired nothing is sent.
         """
         if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
             return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
-        message = status_changed(call, event, public_url=self._public_url)
+        headers, body = self._message(call, event)
         try:
-            signature = await self._signer.headers(call.enterprise_id, event.id, message.body.decode())
+            headers |= await self._signer.headers(call.enterprise_id, event.id, body.decode())
+            if call.generation == "v1":
+                headers |= await self._login(call.enterprise_id)
         except (SealedError, *UNREACHABLE) as error:
             return Attempt(DeliveryOutcome.RETRIED, f"not signed: {type(error).__name__}")
-        headers = message.headers | signature
         if call.correlator is not None:
             headers[HEADER] = call.correlator
         credential, token = _credential_of(call), None
         response: httpx2.Response | None = None
+        answer = b""
         try:
             async with asyncio.timeout(self._timeout_after):
                 if call.sink_token is not None:
@@ -83,9 +92,9 @@ class Courier:
                     token = await self._tokens.token(credential)
                 if token is not None:
                     headers["Authorization"] = f"Bearer {token}"
-                posting = self._http.stream("POST", str(call.sink), content=message.body, headers=headers)
+                posting = self._http.stream("POST", str(call.sink), content=body, headers=headers)
                 async with posting as response:
-                    await read_limited(response)
+                    answer = await read_limited(response)
         except SealedError:
             return Attempt(DeliveryOutcome.RETRIED, "the sink's token was sealed with another key")
         except TokenUnavailableError as error:
@@ -94,13 +103,27 @@ class Courier:
             if response is None:
                 cause = error.__cause__ if isinstance(error.__cause__, ForbiddenAddressError) else error
                 return Attempt(DeliveryOutcome.RETRIED, type(cause).__name__, sink_is_down=True)
-            # The sink has answered; that its body was cut off changes nothing.
-        status = response.status_code
-        if status == 401 and credential is not None and token is not None:
+            # The sink has answered; that its body was cut off matters only where the status is not all.
+        if response.status_code == 401 and credential is not None and token is not None:
             self._tokens.refused(credential, token)
-        return Attempt(
-            _outcome_of(status), f"HTTP {status}", _retry_after(response), sink_is_down=status in OVERLOADED
-        )
+        return _judged(response, taken=call.generation != "v1" or is_taken(answer))
+
+    def _message(self, call: Call, event: CallEvent) -> tuple[dict[str, str], bytes]:
+        """Headers and body, in the words of the generation that placed the call."""
+        if call.generation == "v1":
+            return dict(V1_HEADERS), status_notification(call, event)
+        message = status_changed(call, event, public_url=self._public_url)
+        return dict(message.headers), message.body
+
+    async def _login(self, enterprise_id: str) -> dict[str, str]:
+        """At the application of the older generation. Raises SealedError, UNREACHABLE."""
+        enterprise = await self._enterprises.known(enterprise_id)
+        if enterprise is None or enterprise.profile.v1.username is None:
+            return {}
+        v1 = enterprise.profile.v1
+        password = "" if v1.password is None else v1.password.get_secret_value()
+        encoded = base64.b64encode(f"{v1.username}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {encoded}"}
 
 
 def _credential_of(call: Call) -> PrivateKeyJwt | None:
@@ -113,6 +136,16 @@ def backoff(settings: NotifierSettings, failed_attempts: int) -> float:
     """Seconds until the next attempt: doubling, with jitter so that a sink that returns is not stormed."""
     full = min(settings.backoff_max, settings.backoff_initial * 2.0 ** min(failed_attempts, 32))
     return full * random.uniform(0.75, 1.0)  # noqa: S311  # not a secret
+
+
+def _judged(response: httpx2.Response, *, taken: bool) -> Attempt:
+    """`taken`: what the answer's body says of the event."""
+    status = response.status_code
+    if response.is_success and not taken:
+        return Attempt(DeliveryOutcome.RETRIED, f"HTTP {status} without the code of success")
+    return Attempt(
+        _outcome_of(status), f"HTTP {status}", _retry_after(response), sink_is_down=status in OVERLOADED
+    )
 
 
 def _outcome_of(status: int) -> DeliveryOutcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from api.tokens import AccessToken
@@ -9,6 +11,9 @@ from config import Settings
 from state.enterprises import Enterprise, EnterpriseStore
 
 log = structlog.get_logger()
+
+KNOWN_FOR = 5.0
+"""Seconds that `known` relies on what it has read."""
 
 
 class EnterpriseDirectory:
@@ -21,6 +26,7 @@ class EnterpriseDirectory:
         self._store = store
         self._settings = settings
         self._provisioned = False
+        self._known: dict[str, tuple[float, Enterprise | None]] = {}
 
     async def store(self) -> EnterpriseStore:
         if not self._provisioned:
@@ -45,3 +51,12 @@ class EnterpriseDirectory:
             or await store.enterprise_of(token.client_id)
         )
         return None if enterprise_id is None else await store.get(enterprise_id)
+
+    async def known(self, enterprise_id: str) -> Enterprise | None:
+        """As it was at most KNOWN_FOR seconds ago. Raises SealedError, too."""
+        now = time.monotonic()
+        read_at, enterprise = self._known.get(enterprise_id, (-KNOWN_FOR, None))
+        if now - read_at >= KNOWN_FOR:
+            enterprise = await (await self.store()).get(enterprise_id)
+            self._known[enterprise_id] = now, enterprise
+        return enterprise

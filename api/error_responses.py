@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -61,10 +63,13 @@ def _allowed(app: FastAPI, scope: Scope) -> str:
 
 
 class LastResortMiddleware:
-    """Turns an unexpected exception into 500 INTERNAL: the log gets the traceback, the client no detail."""
+    """Turns an unexpected exception into 500: the log gets the traceback, the client no detail."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, respond: Callable[[], Response] = lambda: error_response(InternalError())
+    ) -> None:
         self._app = app
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -80,4 +85,4 @@ class LastResortMiddleware:
             if scope["type"] != "http" or started:
                 raise
             log.exception("request_failed", method=scope["method"])
-            await error_response(InternalError())(scope, receive, send)
+            await self._respond()(scope, receive, send)

@@ -78,9 +78,17 @@ class InsufficientScopeError(PermissionDeniedError):
         super().__init__(f"The access token lacks the scope {scope}.", {"WWW-Authenticate": challenge})
 
 
+class EnterpriseSuspendedError(PermissionDeniedError):
+    default = "The enterprise is suspended."
+
+
 class NotFoundError(ApiError):
     status, code = 404, "NOT_FOUND"
     default = "The specified resource is not found."
+
+
+class NoRecordingError(NotFoundError):
+    default = "The call has no recording."
 
 
 class MethodNotAllowedError(ApiError):
@@ -150,9 +158,17 @@ class RecordingNotSupportedError(ApiError):
     default = "Recording is not supported for this call."
 
 
+class NoRecorderError(RecordingNotSupportedError):
+    default = "No engine has room for another recording."
+
+
 class CallerNotAvailableError(ApiError):
     status, code = 422, "CALLER_NOT_AVAILABLE"
     default = "Caller number is currently not reachable or not allowed to start a call."
+
+
+class NoMemberError(CallerNotAvailableError):
+    default = "The caller is no member of the enterprise."
 
 
 class CalleeNotAvailableError(ApiError):
@@ -189,6 +205,10 @@ class UnavailableError(ApiError):
 
     def __init__(self, message: str | None = None, retry_after: int = 1) -> None:
         super().__init__(message, {"Retry-After": str(retry_after)})
+
+
+class NoEngineError(UnavailableError):
+    default = "No engine has room for another call."
 
 
 @contextmanager

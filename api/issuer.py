@@ -62,6 +62,10 @@ class Issuer:
             "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         }
 
+    async def client_of(self, authorization: str) -> str:
+        """The id of a client with HTTP Basic authentication. Raises OAuthError."""
+        return await self._authenticator.authenticate(authorization, {})
+
     async def grant(self, authorization: str | None, form: Mapping[str, str]) -> dict[str, Any]:
         """The token response (RFC 6749, section 5.1). Raises OAuthError, UNREACHABLE."""
         client_id = await self._authenticator.authenticate(authorization, form)

@@ -25,11 +25,11 @@ class ApiMetrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.calls_created = Counter(
-            "dialbridge_calls_created", "Calls that POST /calls created", registry=self._registry
+            "dialbridge_calls_created", "Calls that were created", registry=self._registry
         )
         self.calls_refused = Counter(
             "dialbridge_calls_refused",
-            "Calls that POST /calls refused, by error code",
+            "Calls that were refused, by error code",
             ["code"],
             registry=self._registry,
         )

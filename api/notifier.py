@@ -73,6 +73,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
             SinkTokens(http, key),
             Signer(enterprises),
             vault,
+            enterprises,
             public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )

@@ -8,6 +8,7 @@ from api.errors import (
     CalleeNotAvailableError,
     CallerNotAvailableError,
     InvalidPhoneNumberError,
+    NoMemberError,
     RecordingNotSupportedError,
     SameCallerCalleeError,
     redis_reachable,
@@ -36,9 +37,7 @@ class CallPolicy:
         for refusal in refusals:
             raise _error(refusal)
         if enterprise.profile.callers == "members" and not await self._is_member(enterprise, wanted.caller):
-            raise CallerNotAvailableError("The caller is no member of the enterprise.").by(
-                Refusal(Rule.MEMBERS, Origin.ENTERPRISE, Party.CALLER)
-            )
+            raise NoMemberError().by(Refusal(Rule.MEMBERS, Origin.ENTERPRISE, Party.CALLER))
         if not is_recorded(enterprise, wanted):
             return
         for party, number in parties:

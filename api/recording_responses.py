@@ -21,21 +21,35 @@ CHUNK = 3 * 64 * 1024
 VARY = {"Vary": "Accept"}
 
 
-class RecordingJsonResponse(StreamingResponse):
-    """`RecordingResource` (click-to-dial.yaml)."""
+class Base64JsonResponse(StreamingResponse):
+    """A JSON object whose last property is a file in base64."""
 
-    def __init__(self, call: Call, path: anyio.Path, size: int, content_type: str) -> None:
-        """`size`: of the file, in bytes."""
-        body = {"callId": call.id, "contentType": content_type}
-        if call.ended_at is not None:
-            body["generatedAt"] = rfc3339(call.ended_at)
-        before, after = json.dumps(body)[:-1].encode() + b', "content": "', b'"}'
+    def __init__(
+        self,
+        properties: dict[str, str],
+        last: str,
+        path: anyio.Path,
+        size: int,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """`size`: of the file, in bytes; `last`: the property's name."""
+        before, after = f'{json.dumps(properties)[:-1]}, "{last}": "'.encode(), b'"}'
         length = len(before) + (size + 2) // 3 * 4 + len(after)
         super().__init__(
             _base64(path, before, after),
             media_type="application/json",
-            headers={**VARY, "Content-Length": str(length)},
+            headers={**(headers or {}), "Content-Length": str(length)},
         )
+
+
+class RecordingJsonResponse(Base64JsonResponse):
+    """`RecordingResource` (click-to-dial.yaml)."""
+
+    def __init__(self, call: Call, path: anyio.Path, size: int, content_type: str) -> None:
+        properties = {"callId": call.id, "contentType": content_type}
+        if call.ended_at is not None:
+            properties["generatedAt"] = rfc3339(call.ended_at)
+        super().__init__(properties, "content", path, size, VARY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":

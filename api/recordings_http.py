@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response, Security
 from api.authorization import Client, authorize
 from api.calls_http import CallId, Calls, Correlator, documented_errors
 from api.calls_schemas import RecordingResource
-from api.errors import NotAcceptableError, NotFoundError, redis_reachable
+from api.errors import NoRecordingError, NotAcceptableError, redis_reachable
 from api.media_types import preferred
 from api.recording_encoding import BASE64_LIMIT, SIZE_LIMIT
 from api.recording_responses import AudioFileResponse, RecordingJsonResponse
@@ -66,10 +66,21 @@ async def get_recording(
 ) -> Response:
     """The API's JSON, or by the request's `Accept` header the audio file itself, with `Range` support."""
     call = await calls.get(client, call_id)
-    wav = await anyio.to_thread.run_sync(_find, services, call)
+    wav = await anyio.to_thread.run_sync(find_recording, services, call)
     wanted = preferred(", ".join(request.headers.getlist("accept")), (JSON, *ENCODINGS))
     if wanted is None:
         raise NotAcceptableError(f"The recording can be had as {', '.join((JSON, *ENCODINGS))}.")
+    detail = f"{request.method} {wanted} {request.headers.get('range', '')}".strip()
+    await note_download(services, client, call, correlator, detail)
+    if wanted == JSON:
+        return await _json(services, call, wav)
+    encoding = ENCODINGS[wanted]
+    path = wav if encoding is None else await services.encoder.encoded(wav, encoding)
+    return AudioFileResponse(path, media_type=wanted)
+
+
+async def note_download(services: Services, client: Client, call: Call, correlator: str, detail: str) -> None:
+    """Raises UnavailableError: what cannot be noted is not handed out."""
     with redis_reachable():
         await services.audit.add(
             AuditedAction.RECORDING_READ,
@@ -77,13 +88,8 @@ async def get_recording(
             enterprise_id=client.enterprise.id,
             subject=call.id,
             correlator=correlator,
-            detail=f"{request.method} {wanted} {request.headers.get('range', '')}".strip(),
+            detail=detail,
         )
-    if wanted == JSON:
-        return await _json(services, call, wav)
-    encoding = ENCODINGS[wanted]
-    path = wav if encoding is None else await services.encoder.encoded(wav, encoding)
-    return AudioFileResponse(path, media_type=wanted)
 
 
 async def _json(services: Services, call: Call, wav: Path) -> Response:
@@ -100,12 +106,12 @@ async def _json(services: Services, call: Call, wav: Path) -> Response:
     return RecordingJsonResponse(call, path, size, content_type)
 
 
-def _find(services: Services, call: Call) -> Path:
-    """The recording's file. Raises NotFoundError."""
+def find_recording(services: Services, call: Call) -> Path:
+    """The recording's file. Raises NoRecordingError."""
     if call.recording_result is not RecordingResult.SUCCESS or call.recording_path is None:
-        raise NotFoundError("The call has no recording.")
+        raise NoRecordingError
     try:
         return services.recordings.open_path(call.recording_path)
     except (FileNotFoundError, ValueError) as error:
         log.warning("recording_missing", call_id=call.id, error=type(error).__name__)
-        raise NotFoundError("The call's recording no longer exists.") from error
+        raise NoRecordingError("The call's recording no longer exists.") from error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import uuid4
+
+from state.call import Generation
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where the call's events go as CloudEvents, and with which credential (CAMARA_event_common.yaml)."""
+    """Where the call's events go, and with which credential (CAMARA_event_common.yaml)."""
 
     uri: str
     token: str | None = field(default=None, repr=False)
@@ -25,3 +28,7 @@ class WantedCall:
     recording: bool = False
     """Whether the request asks for it; the enterprise has the last word."""
     sink: Sink | None = None
+    presented_number: str | None = None
+    """One of the enterprise's; None: its default."""
+    generation: Generation = "camara"
+    call_id: str = field(default_factory=lambda: str(uuid4()))

@@ -86,10 +86,30 @@ class AnnouncementSettings(Section):
         return frozenset(name for name in names if name is not None)
 
 
+class V1Settings(Section):
+    """What only the older API generation needs to know of an enterprise."""
+
+    app_server: (
+        Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=1024)] | None
+    ) = None
+    """Where the application takes the status notifications of its calls; none: they are not sent."""
+    username: Annotated[str, Field(pattern=r"^[^:]+$")] | None = None
+    """For HTTP Basic authentication towards the application (RFC 7617)."""
+    password: Secret | None = None
+    recording: bool = False
+    """Whether its calls are recorded: a request cannot say so."""
+
+    @model_validator(mode="after")
+    def login_is_whole(self) -> V1Settings:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        return self
+
+
 class EnterpriseProfile(Section):
     """All but the enterprise's id, its state and its members."""
 
-    SECRETS: ClassVar[dict[str, bool]] = {"webhook_secrets": True}
+    SECRETS: ClassVar[dict[str, bool | set[str]]] = {"webhook_secrets": True, "v1": {"password"}}
     """What can be written but not read, as `model_dump` excludes it."""
 
     name: str = Field(default="", max_length=200)
@@ -113,6 +133,7 @@ class EnterpriseProfile(Section):
     """New calls per second, as many at once; none: no limit."""
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
+    v1: V1Settings = V1Settings()
 
     @model_validator(mode="after")
     def numbers_are_distinct(self) -> EnterpriseProfile:

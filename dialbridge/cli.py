@@ -71,6 +71,14 @@ def notifier(config: ConfigOption = None) -> None:
 def lab(
     var: VarOption = Path("var"),
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="TCP port of the API.")] = 9091,
+    app_server: Annotated[
+        str | None,
+        typer.Option(
+            "--app-server",
+            envvar="DIALBRIDGE_LAB_APP_SERVER",
+            help="URL of the application that gets the status notifications of the older API generation.",
+        ),
+    ] = None,
 ) -> None:
     """Run everything on this machine, with phones that answer, and say how to use it."""
     from dialbridge.lab import Lab, LabError  # noqa: PLC0415
@@ -78,7 +86,7 @@ def lab(
 
     configure_logging(LogSettings(format="console"), "lab")
     try:
-        Lab(var, port).run(lambda line: print(line, flush=True))
+        Lab(var, port, app_server).run(lambda line: print(line, flush=True))
     except (LabError, PhonesMissingError, ConfigurationError, OSError) as error:
         fail(str(error))
 

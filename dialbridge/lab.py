@@ -30,9 +30,11 @@ class LabError(Exception):
 class Lab:
     """One lab. Two of them run side by side with different `var` folders and ports."""
 
-    def __init__(self, var: Path, port: int) -> None:
+    def __init__(self, var: Path, port: int, app_server: str | None = None) -> None:
+        """`app_server`: the application of the older API generation."""
         self.var = var
         self.port = port
+        self.app_server = app_server
         self.config = var / "lab" / "dialbridge.toml"
         self.description = var / "lab.json"
 
@@ -68,7 +70,11 @@ class Lab:
         phones = lab_phones(self.var / "lab" / "phones")
         redis, redis_url = embedded_redis(self.var / "lab" / "redis")
         settings = LabSettings.fresh(
-            var=self.var, api_port=self.port, redis_url=redis_url, trunk_port=phones.sip_port
+            var=self.var,
+            api_port=self.port,
+            redis_url=redis_url,
+            trunk_port=phones.sip_port,
+            app_server=self.app_server,
         )
         write_private(self.config, settings.toml())
         processes = product(load_settings(self.config), config=self.config, var=self.var)

@@ -31,11 +31,15 @@ class LabSettings:
     client_secret: str
     other_client_secret: str
     admin_client_secret: str
+    app_server: str | None
+    """Of the first enterprise, for the older API generation."""
 
     @classmethod
-    def fresh(cls, *, var: Path, api_port: int, redis_url: str, trunk_port: int) -> LabSettings:
-        secrets = (token_urlsafe(32) for _ in range(3))
-        return cls(var, api_port, redis_url, trunk_port, *secrets)
+    def fresh(
+        cls, *, var: Path, api_port: int, redis_url: str, trunk_port: int, app_server: str | None = None
+    ) -> LabSettings:
+        first, second, third = (token_urlsafe(32) for _ in range(3))
+        return cls(var, api_port, redis_url, trunk_port, first, second, third, app_server)
 
     @property
     def api_root(self) -> str:
@@ -44,6 +48,7 @@ class LabSettings:
     def toml(self) -> str:
         rtp_low, rtp_high = rtp_range()
         var = self.var.resolve()
+        app_server = "" if self.app_server is None else f", app_server = {_text(self.app_server)}"
         return f"""\
 # Written anew at every start of the lab; `config/dialbridge.example.toml` explains each setting.
 
@@ -100,12 +105,16 @@ format = "console"
 [[enterprises]]
 id = "lab"
 number = "{ENTERPRISE_NUMBER}"
+home_country = "GB"
 callers = "anyone"
+v1 = {{ recording = true{app_server} }}
 
 [[enterprises]]
 id = "lab-other"
 number = "{OTHER_ENTERPRISE_NUMBER}"
+home_country = "GB"
 callers = "anyone"
+v1 = {{ recording = true }}
 
 [[clients]]
 id = "{CLIENT_ID}"

@@ -31,6 +31,9 @@ class CallState(StrEnum):
         return self in (CallState.DISCONNECTED, CallState.FAILED)
 
 
+Generation = Literal["camara", "v1"]
+"""Of the API: which one placed a call, and so in whose words its events are told."""
+
 LIVE_STATES = tuple(state for state in CallState if not state.is_terminal)
 
 
@@ -78,6 +81,7 @@ class Call(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     id: str
+    generation: Generation = "camara"
     client_id: str
     enterprise_id: str
     caller: str

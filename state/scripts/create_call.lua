@@ -22,6 +22,7 @@ if idempotency then
   if kept[1] == ARGV[10] then return {'repeated', kept[2]} end
   if kept[1] then return {'key_reused'} end
 end
+if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('a call of this id exists') end
 local other = redis.call('GET', KEYS[3])
 if other then return {'duplicate', other} end
 
@@ -82,7 +83,8 @@ if idempotency then
 end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])
-if record.sink then
+-- The v1 generation has no word for `initiating`.
+if record.sink and record.generation ~= 'v1' then
   redis.call('RPUSH', KEYS[5], ARGV[4])
   redis.call('ZADD', KEYS[6], 'NX', now, call_id)
   redis.call('PUBLISH', KEYS[7], call_id)

@@ -18,6 +18,7 @@ from tests.api.configuration import SECRET, write_config
 from tests.api.played_engine import PlayedEngine, new_number
 from tests.api.processes import ApiProcess, NotifierProcess
 from tests.api.sink_server import SinkServer
+from tests.api.v1_platform import V1Platform, write_v1_config
 
 BASE_PATH = "/click-to-dial/v0.2"
 
@@ -123,3 +124,17 @@ def sink() -> Iterator[SinkServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def v1(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1Platform]:
+    """With enterprises for the older generation, and an engine."""
+    folder, prefix = tmp_path_factory.mktemp("v1"), "v1platform"
+    engine = PlayedEngine(redis_url, prefix)
+    engine.start()
+    process = ApiProcess(write_v1_config(folder, redis_url, prefix))
+    process.start()
+    with httpx2.Client(base_url=process.root, trust_env=False, timeout=20) as http:
+        yield V1Platform(process, http, engine, folder, redis_url, prefix)
+    process.stop()
+    engine.stop()

@@ -33,6 +33,8 @@ class SinkServer(LocalHttpServer):
         self.received: list[Received] = []
         self.answers: defaultdict[str, deque[int]] = defaultdict(deque)
         """Per path, the statuses of the next answers; 204 when there is none left."""
+        self.bodies: defaultdict[str, deque[bytes]] = defaultdict(deque)
+        """Per path, the bodies of the next answers; the last one stays; empty when there is none."""
         self.held: dict[str, threading.Event] = {}
         """Per path, no answer before this event is set."""
         self.retry_after: dict[str, str] = {}
@@ -63,16 +65,18 @@ class SinkServer(LocalHttpServer):
                 sink.received.append(Received(self.path, headers, json.loads(body), body, time.monotonic()))
                 if (gate := sink.held.get(self.path)) is not None:
                     gate.wait(30)
-                answers = sink.answers[self.path]
+                answers, bodies = sink.answers[self.path], sink.bodies[self.path]
+                answer = (bodies.popleft() if len(bodies) > 1 else bodies[0]) if bodies else b""
                 try:
-                    status = answers.popleft() if answers else 204
+                    status = answers.popleft() if answers else (200 if answer else 204)
                     self.send_response(status)
                     if status >= 300 and self.path in sink.retry_after:
                         self.send_header("Retry-After", sink.retry_after[self.path])
                     if self.path.startswith("/redirect"):
                         self.send_header("Location", f"{sink.root}/elsewhere")
-                    self.send_header("Content-Length", "0")
+                    self.send_header("Content-Length", str(len(answer)))
                     self.end_headers()
+                    self.wfile.write(answer)
                 except OSError:
                     self.close_connection = True  # the notifier gave up waiting
 

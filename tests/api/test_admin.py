@@ -83,6 +83,7 @@ def test_the_settings_files_enterprises_are_there(admin: Administered) -> None:
         "callers": "anyone",
         "recording": "requested",
         "announcements": {"connect_recorded": True},
+        "v1": {"recording": False},
     }
     page = admin.done("GET", ENTERPRISES, params={"limit": 1})
     assert [one["id"] for one in page["enterprises"]] == ["acme"]

@@ -63,6 +63,7 @@ def test_an_enterprise_from_nothing_to_suspended(commands: Commands) -> None:
         "callers": "members",
         "recording": "requested",
         "announcements": {"connect_recorded": True, "busy": "busy"},
+        "v1": {"recording": False},
     }
     commands.done("enterprise", "resume", "initech")
     listed = [json.loads(line) for line in commands.done("enterprise", "list").splitlines()]

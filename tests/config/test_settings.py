@@ -123,6 +123,39 @@ def test_a_webhook_secret_must_be_one(write: Callable[[str], Path], secret: str)
     assert secret.removeprefix("whsec_") in ("", "!") or secret not in str(refusal.value)
 
 
+def enterprise_with(v1: str) -> str:
+    return f"[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\nv1 = {{ {v1} }}\n"
+
+
+@pytest.mark.parametrize(
+    ("v1", "complaint"),
+    [
+        ("app_server = 'app.example.com'", "v1.app_server"),
+        ("app_server = 'ftp://app.example.com'", "v1.app_server"),
+        ("app_server = 'https://user:secret@app.example.com'", "v1.app_server"),
+        ("app_server = 'https://app.example.com/?a=b'", "v1.app_server"),
+        ("app_server = 'http://app.example.com'", "must be an https URL"),
+        ("username = 'us'", "username and password go together"),
+        ("password = 'hush-hush'", "username and password go together"),
+        ("username = 'u:s', password = 'hush-hush'", "v1.username"),
+    ],
+)
+def test_an_application_that_cannot_be_used(write: Callable[[str], Path], v1: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint) as refusal:
+        load_settings(write(enterprise_with(v1)))
+    assert "hush-hush" not in str(refusal.value)
+
+
+def test_an_application_without_tls_is_for_the_lab(write: Callable[[str], Path]) -> None:
+    lab = "[notifier]\nallow_insecure_sinks = true\n"
+    block = enterprise_with(
+        "app_server = 'http://127.0.0.1:8000/app', username = 'us', password = 'hush-hush'"
+    )
+    (enterprise,) = load_settings(write(lab + block)).enterprises
+    assert enterprise.profile.v1.app_server == "http://127.0.0.1:8000/app"
+    assert "hush-hush" not in repr(enterprise)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"absent\.toml: cannot be read \(No such file or directory\)"

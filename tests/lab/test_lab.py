@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import tomllib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_IMODE
@@ -20,6 +21,7 @@ from config.private_file import write_private
 from dialbridge.lab_settings import BLACKLISTED, LabSettings
 from dialbridge.ports import HOST
 from policy.rules import NumberRules, Party
+from tests.api.sink_server import SinkServer
 from tests.lab.labs import Labs
 from tests.support.calls_client import CallsClient
 
@@ -86,6 +88,43 @@ def test_a_live_call_ends_with_the_lab(labs: Labs) -> None:
         client.wait_state(call_id, "connected")
     assert lab.stop() == 0
     assert list((lab.var / "recordings").rglob("*.wav"))
+
+
+@pytest.fixture
+def application() -> Iterator[SinkServer]:
+    server = SinkServer()
+    server.bodies.default_factory = lambda: deque([b'{"code": "0000000", "description": "Success"}'])
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_calls_of_the_older_generation(labs: Labs, application: SinkServer) -> None:
+    lab = labs.start(environment={"DIALBRIDGE_LAB_APP_SERVER": application.root})
+    description = lab.wait_ready()
+    with httpx2.Client(
+        base_url=f"http://{HOST}:{lab.port}/clicktodial/v1",
+        auth=(description["client_id"], description["client_secret"]),
+        trust_env=False,
+        timeout=15,
+    ) as http:
+        numbers = {"caller": "07700900002", "callee": "447700900001"}
+        begun = http.post("/clicktodialbegin", json={"sponsor": "441632960000", **numbers}).json()
+        call_id = begun["result"]["callidentifier"]
+        path = f"/clicktodial/v1/clicktodialstatusnotify/{call_id}"
+        application.wait_for(path, 3)
+        assert http.post(f"/clicktodialrelease/{call_id}", json={"operation": "EndCall"}).status_code == 200
+        last = application.wait_for(path, 4)[-1].event
+        assert (last["status"], last["recordingResult"]) == ("Disconnected", "Success")
+        recording = http.post(f"/recordingdownload/{call_id}", json={"recordingId": last["recordingId"]})
+        assert recording.json()["filedata"].startswith("UklGR"), "RIFF"
+    assert lab.stop() == 0
+
+
+def test_an_application_that_is_no_url(labs: Labs) -> None:
+    lab = labs.start(environment={"DIALBRIDGE_LAB_APP_SERVER": "127.0.0.1:8000"})
+    assert lab.process.wait(20) == 1
+    assert "v1.app_server" in lab.log.read_text()
 
 
 def test_a_port_that_is_taken(labs: Labs) -> None:
