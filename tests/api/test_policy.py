@@ -49,6 +49,10 @@ POLICIES: dict[str, dict[str, Any]] = {
     "busy": {"enterprise_rates": [{"calls": 5, "seconds": DAY}]},
     "talkative": {"caller_rates": [{"calls": 2, "seconds": 60}, {"calls": 2, "seconds": DAY}]},
     "insistent": {"callee_rates": [{"calls": 2, "seconds": DAY}]},
+    "rival": {
+        "caller_rates": [{"calls": 2, "seconds": DAY}],
+        "callee_rates": [{"calls": 2, "seconds": DAY}],
+    },
     "far": {"destination_rates": [{"prefix": "+49", "calls": 2, "seconds": 3600}]},
     "patient": {"repeat_after": 300},
 }
@@ -235,7 +239,7 @@ def test_a_caller_s_rate(guarded: Guarded) -> None:
     answer = guarded.refusal("talkative", "caller_rate", "enterprise", party="caller", caller=caller)
     too_many(answer, longer_than=3600, at_most=DAY)
     assert guarded.post("talkative").status_code == 201, "another caller"
-    assert guarded.post("plain", caller=caller).status_code == 201, "another enterprise"
+    assert guarded.post("rival", caller=caller).status_code == 201, "another enterprise"
 
 
 def test_the_platform_counts_a_caller_s_calls_for_whichever_enterprise(guarded: Guarded) -> None:
@@ -253,7 +257,7 @@ def test_a_callee_s_rate(guarded: Guarded) -> None:
     assert sorted(answers) == [201] * 2 + [429] * 6
     answer = guarded.refusal("insistent", "callee_rate", "enterprise", party="callee", callee=callee)
     too_many(answer, longer_than=3600, at_most=DAY)
-    assert guarded.post("plain", callee=callee).status_code == 201, "another enterprise"
+    assert guarded.post("rival", callee=callee).status_code == 201, "another enterprise"
     answer = guarded.refusal("plain", "callee_rate", "platform", party="callee", callee=callee)
     too_many(answer, longer_than=3600, at_most=DAY)
 
