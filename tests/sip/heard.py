@@ -25,7 +25,12 @@ def heard(samples: Samples, **tones: float) -> str:
     Tones must be 200 Hz apart. Up to 40 ms missing within a tone count as heard: packets get lost.
     """
     line = "".join(_letter(samples[at : at + SIZE], tones) for at in range(0, len(samples) - SIZE + 1, SIZE))
-    return re.sub(r"([^.])(\.{1,2})(?=\1)", lambda gap: gap[1] * (1 + len(gap[2])), line)
+    return bridged(line, 2)
+
+
+def bridged(line: str, missing: int) -> str:
+    """With up to `missing` letters of silence within a tone taken for the tone."""
+    return re.sub(rf"([^.])(\.{{1,{missing}}})(?=\1)", lambda gap: gap[1] * (1 + len(gap[2])), line)
 
 
 def _letter(frame: Samples, tones: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from media.ringback_tones import TONES, RingbackTone
 from tests.end_to_end.numbers import fresh_number
 from tests.end_to_end.product import Product
 from tests.sip.conftest import StartProduct
-from tests.sip.heard import FRAME, SIZE, heard, runs
+from tests.sip.heard import AUDIBLE, FRAME, SIZE, bridged, heard, runs
 from tests.sip.scenarios import ScenarioTrunk
 from tests.sip.waiting_caller import waiting_caller
 from tests.support.audio import RATE, Samples, tone_level, total_level
@@ -89,7 +89,7 @@ def test_the_caller_hears_the_callee_s_country_s_tone_whatever_progress_there_is
     """Frequencies and cadence, as the caller's RTP has them from the first packet to the last."""
     samples = listened[row.callee]
     expected = cycle(zip(row.tone.cadence, cycle("?."), strict=False))
-    line = heard(samples)
+    line = bridged(heard(samples), 2 if path is None else 3)
     silence = len(line) - len(line.lstrip("."))
     assert silence * FRAME <= EXACT, "nothing was heard at first"
     position = silence * SIZE
@@ -106,9 +106,11 @@ def test_the_caller_hears_the_callee_s_country_s_tone_whatever_progress_there_is
 def assert_is(tone: RingbackTone, sound: Samples, path: LossyPath | None) -> None:
     """Its frequencies, equally loud, and nothing else."""
     levels = [tone_level(sound, frequency) for frequency in tone.frequencies]
-    assert min(levels) > -20
     if path is not None:
-        return  # a packet that was lost is missing in the level
+        # A packet that was lost is missing in the level, and a sound of 100 ms has only five.
+        assert min(levels) > AUDIBLE
+        return
+    assert min(levels) > -20
     assert max(levels) - min(levels) < 1
     power = sum(10 ** (level / 10) for level in levels)
     assert 10 * log10(power) == pytest.approx(total_level(sound), abs=0.5)
