@@ -43,6 +43,9 @@ ERRORS: dict[tuple[str, str], tuple[type[ApiError], ...]] = {
 }
 """Beside those of CAMARA's document; its guidelines allow what CAMARA_common.yaml has."""
 
+IDEMPOTENCY_PATTERN = r'^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$'
+"""As idempotency.py reads it, in ECMA-262."""
+
 _BUNDLE = Path(__file__).parent / "camara" / "click-to-dial.json"
 
 
@@ -92,7 +95,7 @@ def _extend_creation(operation: dict[str, Any]) -> None:
         "in": "header",
         "required": False,
         "description": "Repeated within 24 hours with the same key and content, no second call is made.",
-        "schema": {"type": "string", "pattern": r"^[!#-\[\]-~]{1,255}$", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": IDEMPOTENCY_PATTERN, "minLength": 1, "maxLength": 257},
     }
     operation["parameters"].append(_our(key))
     created = operation["responses"]["201"]
@@ -139,7 +142,7 @@ def _extend_recording(operation: dict[str, Any]) -> None:
         "in": "header",
         "required": False,
         "description": "Part of the audio file (RFC 9110, section 14)",
-        "schema": {"type": "string", "maxLength": 256},
+        "schema": {"type": "string"},
     }
     operation["parameters"].append(_our(asked))
     audio = {name: {"schema": {"type": "string", "format": "binary"}} for name in ENCODINGS}
