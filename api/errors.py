@@ -39,6 +39,13 @@ class InvalidArgumentError(ApiError):
     default = "Client specified an invalid argument, request body or query param."
 
 
+class OutOfRangeError(ApiError):
+    """A text longer or shorter than its property may be."""
+
+    status, code = 400, "OUT_OF_RANGE"
+    default = "Client specified an invalid range."
+
+
 class UnauthenticatedError(ApiError):
     """RFC 6750, section 3: the challenge names the error only if a token was presented at all."""
 
@@ -74,6 +81,13 @@ class InsufficientScopeError(PermissionDeniedError):
 class NotFoundError(ApiError):
     status, code = 404, "NOT_FOUND"
     default = "The specified resource is not found."
+
+
+class IdentifierNotFoundError(ApiError):
+    """A three-legged token's number is nobody's."""
+
+    status, code = 404, "IDENTIFIER_NOT_FOUND"
+    default = "The phone number of the access token belongs to no member of the enterprise."
 
 
 class MethodNotAllowedError(ApiError):
@@ -112,6 +126,21 @@ class RangeNotSatisfiableError(ApiError):
 
     status, code = 416, "OUT_OF_RANGE"
     default = "The recording is shorter than the range asked for."
+
+
+class ServiceNotApplicableError(ApiError):
+    status, code = 422, "SERVICE_NOT_APPLICABLE"
+    default = "The service is not available for the provided identifier."
+
+
+class MissingIdentifierError(ApiError):
+    status, code = 422, "MISSING_IDENTIFIER"
+    default = "The access token names no phone number; calls need the consent of a person."
+
+
+class UnsupportedIdentifierError(ApiError):
+    status, code = 422, "UNSUPPORTED_IDENTIFIER"
+    default = "The identifier provided is not supported."
 
 
 class InvalidPhoneNumberError(ApiError):

@@ -8,6 +8,7 @@ from api.enterprise_directory import EnterpriseDirectory
 from api.errors import (
     CalleeNotAvailableError,
     CallerNotAvailableError,
+    IdentifierNotFoundError,
     InvalidPhoneNumberError,
     RecordingNotSupportedError,
     SameCallerCalleeError,
@@ -42,6 +43,13 @@ class CallPolicy:
         recorded = is_recorded(enterprise, wanted)
         if recorded and not self._settings.no_recording.isdisjoint((wanted.caller, wanted.callee)):
             raise RecordingNotSupportedError
+
+    async def check_person(self, enterprise: Enterprise, number: str | None) -> None:
+        """Of a three-legged token. Raises IdentifierNotFoundError, UnavailableError."""
+        if number is None or enterprise.profile.callers != "members":
+            return
+        if not await self._is_member(enterprise, number):
+            raise IdentifierNotFoundError
 
     async def _is_member(self, enterprise: Enterprise, number: str) -> bool:
         with redis_reachable():

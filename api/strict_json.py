@@ -9,10 +9,12 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from api.errors import InvalidArgumentError, UnsupportedMediaTypeError
+from api.errors import InvalidArgumentError, OutOfRangeError, UnsupportedMediaTypeError
 
 BODY_LIMIT = 64 * 1024
 """Bytes; the largest valid CreateCallRequest has about 8 KiB."""
+
+_LENGTHS = frozenset({"string_too_long", "string_too_short"})
 
 
 class StrictModel(BaseModel):
@@ -34,7 +36,10 @@ Model = TypeVar("Model", bound=StrictModel)
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
-    """The request's body. Raises UnsupportedMediaTypeError, InvalidArgumentError naming the property."""
+    """The request's body.
+
+    Raises UnsupportedMediaTypeError; InvalidArgumentError, OutOfRangeError naming the property.
+    """
     body = await _read_body(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and (body or media_type):
@@ -43,7 +48,7 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
 
 def parse_json(body: bytes, model: type[Model]) -> Model:
-    """Raises InvalidArgumentError naming the property."""
+    """Raises InvalidArgumentError, OutOfRangeError naming the property."""
     try:
         content = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -55,9 +60,9 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InvalidArgumentError(
-            _explain(error.errors(include_url=False, include_input=False)[0], content)
-        ) from error
+        problem = error.errors(include_url=False, include_input=False)[0]
+        kind = OutOfRangeError if problem["type"] in _LENGTHS else InvalidArgumentError
+        raise kind(_explain(problem, content)) from error
 
 
 async def _read_body(request: Request) -> bytes:

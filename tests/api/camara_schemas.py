@@ -59,6 +59,19 @@ def _dereferenced(part: Any, resolver: Any) -> Any:
             return part
 
 
+def codes_of(part: Any) -> set[tuple[int, str]]:
+    """The pairs of status and code in the schemas of all error responses of a document or a part."""
+    match part:
+        case {"properties": {"status": {"enum": [int(status)]}, "code": {"enum": list(codes)}}}:
+            return {(status, code) for code in codes}
+        case dict():
+            return set().union(*map(codes_of, part.values()))
+        case list():
+            return set().union(*map(codes_of, part))
+        case _:
+            return set()
+
+
 @cache
 def _registry() -> Registry[Any]:
     documents = (

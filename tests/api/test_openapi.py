@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from api import calls_http, recordings_http
 from api.errors import ApiError
 from api.recording_encoding import BASE64_LIMIT
-from tests.api.camara_schemas import camara_dereferenced, dereferenced
+from tests.api.camara_schemas import camara_dereferenced, codes_of, dereferenced
 from tests.api.conftest import Platform
 from tests.api.tokens_made import ALL_SCOPES, make_token
 
@@ -121,19 +121,6 @@ def test_what_is_ours_is_marked(camara: dict[str, Any]) -> None:
     assert set(creation["responses"]["201"]["links"]) == {"getCall", "terminateCall", "getRecording"}
 
 
-def documented_codes(part: Any) -> set[tuple[int, str]]:
-    """The pairs of status and code in the schemas of all error responses."""
-    match part:
-        case {"properties": {"status": {"enum": [int(status)]}, "code": {"enum": list(codes)}}}:
-            return {(status, code) for code in codes}
-        case dict():
-            return set().union(*map(documented_codes, part.values()))
-        case list():
-            return set().union(*map(documented_codes, part))
-        case _:
-            return set()
-
-
 def all_errors(error: type[ApiError] = ApiError) -> set[type[ApiError]]:
     return {error}.union(*map(all_errors, error.__subclasses__()))
 
@@ -141,7 +128,7 @@ def all_errors(error: type[ApiError] = ApiError) -> set[type[ApiError]]:
 def test_each_error_that_an_operation_may_answer_is_documented(camara: dict[str, Any]) -> None:
     pairs = {(error.status, error.code) for error in all_errors() if error is not ApiError}
     nobodys = {(405, "METHOD_NOT_ALLOWED"), (500, "INTERNAL")}  # of no operation, and never meant
-    assert pairs - nobodys <= documented_codes(dereferenced(camara))
+    assert pairs - nobodys <= codes_of(dereferenced(camara))
 
 
 def test_the_rest_is_in_a_document_of_its_own(platform: Platform) -> None:
