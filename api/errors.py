@@ -40,7 +40,7 @@ class InvalidArgumentError(ApiError):
 
 
 class OutOfRangeError(ApiError):
-    """A text longer or shorter than its property may be."""
+    """A text longer than its property may be."""
 
     status, code = 400, "OUT_OF_RANGE"
     default = "Client specified an invalid range."

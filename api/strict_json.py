@@ -14,8 +14,6 @@ from api.errors import InvalidArgumentError, OutOfRangeError, UnsupportedMediaTy
 BODY_LIMIT = 64 * 1024
 """Bytes; the largest valid CreateCallRequest has about 8 KiB."""
 
-_LENGTHS = frozenset({"string_too_long", "string_too_short"})
-
 
 class StrictModel(BaseModel):
     """No unknown properties, no conversions, and no null (the OpenAPI documents mark nothing as nullable)."""
@@ -61,7 +59,7 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        kind = OutOfRangeError if problem["type"] in _LENGTHS else InvalidArgumentError
+        kind = OutOfRangeError if problem["type"] == "string_too_long" else InvalidArgumentError
         raise kind(_explain(problem, content)) from error
 
 
