@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response, Security
 from fastapi.responses import JSONResponse
 
 from api.authorization import Client, authorize
-from api.calls_schemas import CALL_ID_PATTERN, CallResource, CreateCallRequest, ErrorInfo
+from api.calls_schemas import CALL_ID_PATTERN, CallResource, CreateCallRequest
 from api.calls_service import CallService
 from api.correlator import correlator
 from api.errors import ApiError
-from api.idempotency import HEADER as IDEMPOTENCY_KEY
 from api.idempotency import idempotency_of
 from api.policy import CallPolicy
 from api.services import Services, get_services
 from api.strict_json import read_json
 from api.tokens import Scope
 
-router = APIRouter(tags=["Calls"])
+router = APIRouter()
 
-CallId = Annotated[str, Path(alias="callId", pattern=CALL_ID_PATTERN, description="Unique call identifier")]
+CallId = Annotated[str, Path(alias="callId", pattern=CALL_ID_PATTERN)]
 Correlator = Annotated[str, Depends(correlator)]
-
-IDEMPOTENCY_PARAMETER = {
-    "name": IDEMPOTENCY_KEY,
-    "in": "header",
-    "required": False,
-    "description": "Repeated within 24 hours with the same key and content, a request makes no second call.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
-}
-
-ERRORS = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not found",
-    406: "Not Acceptable",
-    409: "Conflict",
-    415: "Unsupported Media Type",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Entity",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
-
-
-def documented_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorInfo, "description": ERRORS[status]} for status in statuses}
 
 
 def call_service(services: Annotated[Services, Depends(get_services)]) -> CallService:
@@ -66,22 +39,7 @@ def call_service(services: Annotated[Services, Depends(get_services)]) -> CallSe
 Calls = Annotated[CallService, Depends(call_service)]
 
 
-@router.post(
-    "/calls",
-    summary="Create a new Click to Dial call session",
-    status_code=201,
-    response_model=CallResource,
-    responses=documented_errors(400, 401, 403, 409, 415, 422, 429, 503),
-    openapi_extra={
-        "parameters": [IDEMPOTENCY_PARAMETER],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{CreateCallRequest.__name__}"}}
-            },
-        },
-    },
-)
+@router.post("/calls")
 async def create_call(
     request: Request,
     client: Annotated[Client, Security(authorize, scopes=[Scope.CALLS_CREATE])],
@@ -105,11 +63,7 @@ async def create_call(
     )
 
 
-@router.get(
-    "/calls/{callId}",
-    summary="Get call details",
-    responses=documented_errors(400, 401, 403, 404, 503),
-)
+@router.get("/calls/{callId}")
 async def get_call(
     client: Annotated[Client, Security(authorize, scopes=[Scope.CALLS_READ])],
     _correlator: Correlator,
@@ -119,12 +73,7 @@ async def get_call(
     return CallResource.of(await calls.get(client, call_id))
 
 
-@router.delete(
-    "/calls/{callId}",
-    summary="Terminate an active call",
-    status_code=204,
-    responses=documented_errors(400, 401, 403, 404, 409, 503),
-)
+@router.delete("/calls/{callId}")
 async def terminate_call(
     client: Annotated[Client, Security(authorize, scopes=[Scope.CALLS_DELETE])],
     _correlator: Correlator,

@@ -129,21 +129,6 @@ class CallResource(BaseModel):
         )
 
 
-class RecordingResource(BaseModel):
-    """Documents the recording's body, which is streamed (recording_responses.py)."""
-
-    call_id: str = Field(alias="callId", pattern=CALL_ID_PATTERN)
-    content: str = Field(max_length=20_971_520, json_schema_extra={"format": "byte"})
-    content_type: Literal["audio/wav", "audio/ogg", "audio/mpeg"] = Field(alias="contentType")
-    generated_at: str = Field(alias="generatedAt", json_schema_extra={"format": "date-time"})
-
-
-class ErrorInfo(BaseModel):
-    status: int
-    code: str
-    message: str = Field(max_length=512)
-
-
 def rfc3339(at: datetime) -> str:
     """UTC, to the millisecond, with `Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

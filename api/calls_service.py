@@ -24,6 +24,7 @@ from api.errors import (
     UnavailableError,
     redis_reachable,
 )
+from api.identifiers import check_identifiers
 from api.policy import CallPolicy, is_recorded
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
@@ -123,6 +124,7 @@ class CallService:
                 return await self._made_before(repeated)
         if wanted.sink is not None:
             self._check_sink(wanted.sink)
+        check_identifiers(client, wanted, person_required=self._settings.auth.person_required)
         await self._policy.check(client.enterprise, wanted)
         return await self._place(client, wanted, self._record(client, wanted, correlator), idempotency)
 
@@ -209,7 +211,11 @@ class CallService:
         return call.model_copy(update={"state": CallState.INITIATING})
 
     async def get(self, client: Client, call_id: str) -> Call:
-        """Raises NotFoundError, also for a call of somebody else: that is none of their business."""
+        """Raises NotFoundError, also for a call of somebody else: that is none of their business.
+
+        To a person whom the enterprise does not know, IdentifierNotFoundError.
+        """
+        await self._policy.check_person(client.enterprise, client.phone_number)
         with redis_reachable():
             call = await self._calls.get(call_id)
         if call is None or not client.may_see(call):

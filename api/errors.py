@@ -46,6 +46,13 @@ class InvalidArgumentError(ApiError):
     default = "Client specified an invalid argument, request body or query param."
 
 
+class OutOfRangeError(ApiError):
+    """A text longer than its property may be."""
+
+    status, code = 400, "OUT_OF_RANGE"
+    default = "Client specified an invalid range."
+
+
 class UnauthenticatedError(ApiError):
     """RFC 6750, section 3: the challenge names the error only if a token was presented at all."""
 
@@ -89,6 +96,13 @@ class NotFoundError(ApiError):
 
 class NoRecordingError(NotFoundError):
     default = "The call has no recording."
+
+
+class IdentifierNotFoundError(ApiError):
+    """A three-legged token's number is nobody's."""
+
+    status, code = 404, "IDENTIFIER_NOT_FOUND"
+    default = "The phone number of the access token belongs to no member of the enterprise."
 
 
 class MethodNotAllowedError(ApiError):
@@ -141,6 +155,21 @@ class RangeNotSatisfiableError(ApiError):
 
     status, code = 416, "OUT_OF_RANGE"
     default = "The recording is shorter than the range asked for."
+
+
+class ServiceNotApplicableError(ApiError):
+    status, code = 422, "SERVICE_NOT_APPLICABLE"
+    default = "The service is not available for the provided identifier."
+
+
+class MissingIdentifierError(ApiError):
+    status, code = 422, "MISSING_IDENTIFIER"
+    default = "The access token names no phone number; calls need the consent of a person."
+
+
+class UnsupportedIdentifierError(ApiError):
+    status, code = 422, "UNSUPPORTED_IDENTIFIER"
+    default = "The identifier provided is not supported."
 
 
 class InvalidPhoneNumberError(ApiError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from api.metrics import CONTENT_TYPE, Counted
 from api.services import Services, get_services
@@ -22,7 +22,18 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", operation_id="readyz", summary="A call could be created now")
+UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "It could not; the body says why", "model": dict[str, str]}
+}
+
+
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="A call could be created now",
+    response_model=dict[str, str],
+    responses=UNREADY,
+)
 async def readyz(services: Parts) -> Response:
     try:
         engines = await services.engines.statuses()
@@ -41,7 +52,12 @@ def _readiness(**parts: str) -> JSONResponse:
     return JSONResponse({"status": "ok" if ready else "unavailable", **parts}, 200 if ready else 503)
 
 
-@router.get("/metrics", operation_id="metrics", summary="Prometheus text format")
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Prometheus text format",
+    response_class=PlainTextResponse,
+)
 async def metrics(services: Parts) -> Response:
     try:
         counted = Counted(await services.deliveries.read(), await services.refusals.read())

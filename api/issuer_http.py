@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from api.client_authentication import OAuthError
 from api.issuer import Issuer
@@ -33,7 +34,61 @@ def embedded_issuer(services: Annotated[Services, Depends(get_services)]) -> Iss
 OwnIssuer = Annotated[Issuer, Depends(embedded_issuer)]
 
 
-@router.post("/oauth2/token", operation_id="token", summary="OAuth 2.0 client_credentials grant")
+_REFUSED: dict[str, Any] = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+                "required": ["error", "error_description"],
+            }
+        }
+    }
+}
+_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "grant_type": {"const": "client_credentials"},
+                        "scope": {"type": "string"},
+                        "client_id": {"type": "string"},
+                        "client_secret": {"type": "string"},
+                        "client_assertion_type": {"type": "string"},
+                        "client_assertion": {"type": "string"},
+                    },
+                    "required": ["grant_type"],
+                }
+            }
+        },
+    },
+}
+
+
+class TokenResponse(BaseModel):
+    """RFC 6749, section 5.1."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+@router.post(
+    "/oauth2/token",
+    operation_id="token",
+    summary="OAuth 2.0 client_credentials grant",
+    response_model=TokenResponse,
+    responses={
+        400: {"description": "RFC 6749, section 5.2", **_REFUSED},
+        401: {"description": "invalid_client", **_REFUSED},
+        503: {"description": "temporarily_unavailable", **_REFUSED},
+    },
+    openapi_extra=_REQUEST,
+)
 async def token(request: Request, issuer: OwnIssuer) -> Response:
     authorization = request.headers.get("authorization")
     try:

@@ -7,6 +7,7 @@ from api.errors import (
     ApiError,
     CalleeNotAvailableError,
     CallerNotAvailableError,
+    IdentifierNotFoundError,
     InvalidPhoneNumberError,
     NoMemberError,
     RecordingNotSupportedError,
@@ -43,6 +44,13 @@ class CallPolicy:
         for party, number in parties:
             if number in self._settings.no_recording:
                 raise RecordingNotSupportedError().by(Refusal(Rule.RECORDING, party=party))
+
+    async def check_person(self, enterprise: Enterprise, number: str | None) -> None:
+        """Of a three-legged token. Raises IdentifierNotFoundError, UnavailableError."""
+        if number is None or enterprise.profile.callers != "members":
+            return
+        if not await self._is_member(enterprise, number):
+            raise IdentifierNotFoundError
 
     async def _is_member(self, enterprise: Enterprise, number: str) -> bool:
         with redis_reachable():

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import structlog
 from fastapi import APIRouter, Depends, Request, Response, Security
 
 from api.authorization import Client, authorize
-from api.calls_http import CallId, Calls, Correlator, documented_errors
-from api.calls_schemas import RecordingResource
+from api.calls_http import CallId, Calls, Correlator
 from api.errors import NoRecordingError, NotAcceptableError, redis_reachable
 from api.media_types import preferred
 from api.recording_encoding import BASE64_LIMIT, SIZE_LIMIT
@@ -24,7 +23,7 @@ from state.call import Call, RecordingResult
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["Recording"])
+router = APIRouter()
 
 JSON = "application/json"
 ENCODINGS: dict[str, EncodedType | None] = {
@@ -35,26 +34,10 @@ ENCODINGS: dict[str, EncodedType | None] = {
     "audio/mp3": "audio/mpeg",
 }
 """What the file itself can be had as, and what has to be made for it."""
-AUDIO_CONTENT: dict[str, Any] = {
-    media_type: {"schema": {"type": "string", "format": "binary"}, "x-dialbridge-extension": True}
-    for media_type in ENCODINGS
-}
-RANGE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    206: {"description": "Part of the audio file", "content": AUDIO_CONTENT, "x-dialbridge-extension": True}
-}
 
 
-@router.head("/calls/{callId}/recording", include_in_schema=False)
-@router.get(
-    "/calls/{callId}/recording",
-    summary="Get call recording",
-    response_model=RecordingResource,
-    responses={
-        200: {"content": AUDIO_CONTENT},
-        **RANGE_RESPONSES,
-        **documented_errors(400, 401, 403, 404, 406, 416, 503),
-    },
-)
+@router.head("/calls/{callId}/recording")
+@router.get("/calls/{callId}/recording")
 async def get_recording(
     *,
     request: Request,

@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from api.errors import InvalidArgumentError, UnsupportedMediaTypeError
+from api.errors import InvalidArgumentError, OutOfRangeError, UnsupportedMediaTypeError
 
 BODY_LIMIT = 64 * 1024
 """Bytes; the largest valid CreateCallRequest has about 8 KiB."""
@@ -34,7 +34,10 @@ Model = TypeVar("Model", bound=StrictModel)
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
-    """The request's body. Raises UnsupportedMediaTypeError, InvalidArgumentError naming the property."""
+    """The request's body.
+
+    Raises UnsupportedMediaTypeError; InvalidArgumentError, OutOfRangeError naming the property.
+    """
     return validated(await read_content(request), model)
 
 
@@ -55,7 +58,7 @@ def media_type_of(request: Request) -> str:
 
 
 def parse_json(body: bytes, model: type[Model]) -> Model:
-    """Raises InvalidArgumentError naming the property."""
+    """Raises InvalidArgumentError, OutOfRangeError naming the property."""
     return validated(parse_content(body), model)
 
 
@@ -76,9 +79,9 @@ def validated(content: Any, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InvalidArgumentError(
-            _explain(error.errors(include_url=False, include_input=False)[0], content)
-        ) from error
+        problem = error.errors(include_url=False, include_input=False)[0]
+        kind = OutOfRangeError if problem["type"] == "string_too_long" else InvalidArgumentError
+        raise kind(_explain(problem, content)) from error
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -63,6 +63,8 @@ class AuthSettings(Section):
     """The claim that names the enterprise; none, or a token without it: as the client is provisioned."""
     phone_number_claim: str = "phone_number"
     """The claim of a three-legged token with the number of the person who consented."""
+    person_required: bool = False
+    """Only a three-legged token may create a call."""
     leeway: float = Field(default=30, ge=0)
     token_lifetime: int = Field(default=3600, gt=0)
     signing_key: Path = Path("var/issuer-key.json")

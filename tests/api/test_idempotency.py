@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from state.call import CallState, DisconnectionReason
+from state.connection import connect
+from state.keys import Keys
 from tests.api.conftest import BASE_PATH, Platform
 from tests.api.played_engine import new_number
 
@@ -51,6 +53,19 @@ def test_another_content_under_the_same_key_is_refused(platform: Platform) -> No
     assert post(platform, content, key).status_code == 201
     other = post(platform, {**content, "recordingEnabled": True}, key)
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_call_whose_record_is_gone_is_not_made_again(platform: Platform) -> None:
+    content, key = body(), str(uuid4())
+    call_id = post(platform, content, key).json()["callId"]
+
+    async def forget() -> None:
+        async with connect(platform.redis_url) as redis:
+            await redis.delete(Keys("platform").call(call_id))
+
+    platform.engine.run(forget())
+    gone = post(platform, content, key)
+    assert (gone.status_code, gone.json()["code"]) == (404, "NOT_FOUND")
 
 
 def test_order_and_spaces_are_not_content_and_neither_are_quotation_marks(platform: Platform) -> None:

@@ -55,25 +55,6 @@ def test_metrics_count_calls_and_refusals(platform: Platform) -> None:
     assert 'dialbridge_deliveries_total{outcome="delivered"}' in platform.http.get("/metrics").text
 
 
-def test_the_openapi_document_describes_both_paths(platform: Platform) -> None:
-    document = platform.http.get("/openapi.json").json()
-    for base_path in ("/click-to-dial/v0.2", "/click-to-dial/vwip"):
-        create = document["paths"][f"{base_path}/calls"]["post"]
-        assert set(create["responses"]) == {"201", "400", "401", "403", "409", "415", "422", "429", "503"}
-        schema = create["requestBody"]["content"]["application/json"]["schema"]
-        assert schema == {"$ref": "#/components/schemas/CreateCallRequest"}
-        assert create["security"] == [{"openId": ["click-to-dial:calls:create"]}]
-        call = document["paths"][f"{base_path}/calls/{{callId}}"]
-        assert set(call["get"]["responses"]) == {"200", "400", "401", "403", "404", "503"}
-        assert set(call["delete"]["responses"]) == {"204", "400", "401", "403", "404", "409", "503"}
-    assert set(document["components"]["schemas"]["CreateCallRequest"]["properties"]) == {
-        *("caller", "callee", "sink", "sinkCredential", "recordingEnabled"),
-    }
-    assert "HTTPValidationError" not in document["components"]["schemas"]
-    identities = re.findall(r'"operationId":"([^"]+)"', platform.http.get("/openapi.json").text)
-    assert len(identities) == len(set(identities))
-
-
 def test_without_an_engine_there_is_no_call(redis_url: str, prefix: str, tmp_path: Path) -> None:
     api = ApiProcess(write_config(tmp_path, redis_url, prefix))
     api.start()

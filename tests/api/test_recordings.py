@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import numpy as np
@@ -305,20 +304,6 @@ def test_head_says_what_get_would(platform: Platform, accept: str) -> None:
     assert {k: v for k, v in head.headers.items() if k not in differing} == {
         k: v for k, v in got.headers.items() if k not in differing
     }
-
-
-def test_the_openapi_document_marks_what_camara_does_not_have(platform: Platform) -> None:
-    document = platform.http.get("/openapi.json").json()
-    path = document["paths"][f"{BASE_PATH}/calls/{{callId}}/recording"]
-    assert set(path) == {"get"}
-    responses = path["get"]["responses"]
-    assert set(responses) == {"200", "206", "400", "401", "403", "404", "406", "416", "503"}
-    content: dict[str, Any] = responses["200"]["content"]
-    assert content.pop("application/json") == {"schema": {"$ref": "#/components/schemas/RecordingResource"}}
-    assert set(content) == {"audio/wav", "audio/x-wav", "audio/ogg", "audio/mpeg", "audio/mp3"}
-    assert all(one["x-dialbridge-extension"] for one in content.values())
-    schema = document["components"]["schemas"]["RecordingResource"]["properties"]
-    assert schema["content"]["maxLength"] == BASE64_LIMIT
 
 
 # --- processes of their own

@@ -1,0 +1,142 @@
+"""The served OpenAPI documents: valid, CAMARA's own but for what is marked as ours, and true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from openapi_spec_validator import validate
+
+from api import calls_http, recordings_http
+from api.errors import ApiError
+from api.recording_encoding import BASE64_LIMIT
+from tests.api.camara_schemas import camara_dereferenced, codes_of, dereferenced
+from tests.api.conftest import Platform
+from tests.api.tokens_made import ALL_SCOPES, make_token
+
+BASE_PATHS = ("/click-to-dial/v0.2", "/click-to-dial/vwip")
+ISSUER = "http://127.0.0.1:9091"
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def camara(platform: Platform) -> dict[str, Any]:
+    document: dict[str, Any] = platform.http.get("/openapi.json").json()
+    return document
+
+
+def without_extensions(part: Any) -> Any:
+    """What is left without all that is marked as ours; what held nothing else is gone, too."""
+    match part:
+        case dict():
+            ours = part.get("x-dialbridge-values", [])
+            kept = {
+                name: without_extensions([value for value in one if value not in ours] if ours else one)
+                for name, one in part.items()
+                if not name.startswith("x-dialbridge-") and not _is_ours(one)
+            }
+            return {name: one for name, one in kept.items() if one or not part[name]}
+        case list():
+            return [without_extensions(item) for item in part if not _is_ours(item)]
+        case _:
+            return part
+
+
+def _is_ours(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("x-dialbridge-extension") is True
+
+
+def test_it_is_camaras_document_but_for_what_is_marked_and_where_it_is_served(
+    camara: dict[str, Any],
+) -> None:
+    served, original = dereferenced(without_extensions(camara)), camara_dereferenced()
+    addresses = [f"{{apiRoot}}{path}" for path in BASE_PATHS]
+    assert [server["url"] for server in served.pop("servers")] == addresses
+    assert original.pop("servers")[0]["url"] in addresses
+    for document in (served, original):
+        url = document["components"]["securitySchemes"]["openId"].pop("openIdConnectUrl")
+        assert url.endswith("/.well-known/openid-configuration")
+    # One document needs the other files' components, too.
+    for section, components in original["components"].items():
+        for name, component in components.items():
+            assert served["components"][section][name] == component, f"{section}/{name}"
+    del served["components"], original["components"]
+    assert served == original
+
+
+def test_both_documents_are_valid_and_name_each_operation_once(platform: Platform) -> None:
+    for path in ("/openapi.json", "/openapi-platform.json"):
+        validate(platform.http.get(path).json())
+
+
+def test_its_paths_are_the_routes(camara: dict[str, Any]) -> None:
+    documented = {
+        (path, method) for path, item in camara["paths"].items() for method in METHODS.intersection(item)
+    }
+    routes = [
+        (route.path, method.lower())
+        for route in (*calls_http.router.routes, *recordings_http.router.routes)
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    ]
+    assert documented == {(path, method) for path, method in routes if method != "head"}
+
+
+OPERATIONS = [
+    ("post", "/calls"),
+    ("get", "/calls/{callId}"),
+    ("delete", "/calls/{callId}"),
+    ("get", "/calls/{callId}/recording"),
+]
+
+
+@pytest.mark.parametrize("base_path", BASE_PATHS)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_each_operation_needs_the_documented_scope_and_no_other(
+    platform: Platform, camara: dict[str, Any], base_path: str, method: str, path: str
+) -> None:
+    def status(scopes: set[str]) -> int:
+        token = make_token(platform.signing_key, ISSUER, scope=" ".join(scopes))
+        headers = {"Authorization": f"Bearer {token}"}
+        url = base_path + path.replace("{callId}", "unknown")
+        return platform.http.request(method.upper(), url, headers=headers).status_code
+
+    ((scope,),) = (need["openId"] for need in camara["paths"][path][method]["security"])
+    assert status({scope}) in (400, 404)
+    assert status({*ALL_SCOPES.split()} - {scope}) == 403
+
+
+def test_what_is_ours_is_marked(camara: dict[str, Any]) -> None:
+    recording = camara["paths"]["/calls/{callId}/recording"]["get"]["responses"]
+    added = {status for status, response in recording.items() if response.get("x-dialbridge-extension")}
+    assert added == {"206", "406", "416", "503"}
+    audio = {name for name, one in recording["200"]["content"].items() if one.get("x-dialbridge-extension")}
+    assert audio == {"audio/wav", "audio/x-wav", "audio/ogg", "audio/mpeg", "audio/mp3"}
+    schema = camara["components"]["schemas"]["RecordingResource"]["properties"]
+    assert schema["content"]["maxLength"] == BASE64_LIMIT
+    creation = camara["paths"]["/calls"]["post"]
+    assert {"404", "415", "429", "503"} < set(creation["responses"])
+    assert creation["parameters"][-1]["name"] == "Idempotency-Key"
+    assert set(creation["responses"]["201"]["links"]) == {"getCall", "terminateCall", "getRecording"}
+
+
+def all_errors(error: type[ApiError] = ApiError) -> set[type[ApiError]]:
+    return {error}.union(*map(all_errors, error.__subclasses__()))
+
+
+def test_each_error_that_an_operation_may_answer_is_documented(camara: dict[str, Any]) -> None:
+    pairs = {(error.status, error.code) for error in all_errors() if error is not ApiError}
+    nobodys = {(405, "METHOD_NOT_ALLOWED"), (500, "INTERNAL")}  # of no operation, and never meant
+    assert pairs - nobodys <= codes_of(dereferenced(camara))
+
+
+def test_the_rest_is_in_a_document_of_its_own(platform: Platform) -> None:
+    document = platform.http.get("/openapi-platform.json").json()
+    assert {"/healthz", "/readyz", "/metrics", "/oauth2/token", "/.well-known/jwks.json"} < set(
+        document["paths"]
+    )
+    assert not any(path.startswith("/click-to-dial/") for path in document["paths"])
+    operations = [item[method] for item in document["paths"].values() for method in METHODS & set(item)]
+    assert all(operation["tags"] for operation in operations)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
