@@ -35,6 +35,7 @@ class Attempt:
     """Seconds that the sink asks us to wait (RFC 9110, section 10.2.3)."""
     sink_is_down: bool = False
     """Whether an attempt at another event would have met the same."""
+    sink_was_asked: bool = True
 
 
 class Courier:
@@ -64,12 +65,15 @@ class Courier:
         With an access token that has expired nothing is sent.
         """
         if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
-            return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
+            return Attempt(
+                DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired", sink_was_asked=False
+            )
         message = status_changed(call, event, public_url=self._public_url)
         try:
             signature = await self._signer.headers(call.enterprise_id, event.id, message.body.decode())
         except (SealedError, *UNREACHABLE) as error:
-            return Attempt(DeliveryOutcome.RETRIED, f"not signed: {type(error).__name__}")
+            explanation = f"not signed: {type(error).__name__}"
+            return Attempt(DeliveryOutcome.RETRIED, explanation, sink_was_asked=False)
         headers = message.headers | signature
         if call.correlator is not None:
             headers[HEADER] = call.correlator
@@ -87,7 +91,8 @@ class Courier:
                 async with posting as response:
                     await read_limited(response)
         except SealedError:
-            return Attempt(DeliveryOutcome.RETRIED, "the sink's token was sealed with another key")
+            explanation = "the sink's token was sealed with another key"
+            return Attempt(DeliveryOutcome.RETRIED, explanation, sink_was_asked=False)
         except TokenUnavailableError as error:
             return Attempt(DeliveryOutcome.RETRIED, str(error), sink_is_down=True)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from api.tokens import AccessToken
@@ -21,12 +23,14 @@ class EnterpriseDirectory:
         self._store = store
         self._settings = settings
         self._provisioned = False
+        self._provisioning = asyncio.Lock()
 
     async def store(self) -> EnterpriseStore:
-        if not self._provisioned:
-            for enterprise_id in await self._store.provision(self._settings):
-                log.info("enterprise_provisioned", enterprise_id=enterprise_id)
-            self._provisioned = True
+        async with self._provisioning:
+            if not self._provisioned:
+                for enterprise_id in await self._store.provision(self._settings):
+                    log.info("enterprise_provisioned", enterprise_id=enterprise_id)
+                self._provisioned = True
         return self._store
 
     async def of(self, token: AccessToken) -> Enterprise | None:

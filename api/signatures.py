@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from standardwebhooks import Webhook
@@ -17,6 +18,8 @@ class Signer:
     def __init__(self, enterprises: EnterpriseDirectory) -> None:
         self._enterprises = enterprises
         self._hooks: dict[str, tuple[float, list[Webhook]]] = {}
+        self._looking = asyncio.Lock()
+        """Whoever needs the same secrets meanwhile waits for them."""
 
     async def headers(self, enterprise_id: str, event_id: str, body: str) -> dict[str, str]:
         """Of one attempt, as of now; none for an enterprise without a secret.
@@ -36,12 +39,19 @@ class Signer:
         }
 
     async def _hooks_of(self, enterprise_id: str) -> list[Webhook]:
-        now = time.monotonic()
-        read_at, hooks = self._hooks.get(enterprise_id, (-KNOWN_FOR, []))
-        if now - read_at >= KNOWN_FOR:
+        if (hooks := self._known(enterprise_id)) is not None:
+            return hooks
+        async with self._looking:
+            if (hooks := self._known(enterprise_id)) is not None:
+                return hooks
+            now = time.monotonic()
             store = await self._enterprises.store()
             enterprise = await store.get(enterprise_id)
             secrets = () if enterprise is None else enterprise.profile.webhook_secrets
             hooks = [Webhook(secret.get_secret_value()) for secret in secrets]
             self._hooks[enterprise_id] = now, hooks
-        return hooks
+            return hooks
+
+    def _known(self, enterprise_id: str) -> list[Webhook] | None:
+        read_at, hooks = self._hooks.get(enterprise_id, (-KNOWN_FOR, []))
+        return hooks if time.monotonic() - read_at < KNOWN_FOR else None
