@@ -36,7 +36,7 @@ class Sink:
         self.number, self.manner = number, manner
         self.is_down = False
         self._log = log
-        self._at_path: Counter[str] = Counter()
+        self._taken_at: Counter[str] = Counter()
 
     async def flap(self) -> None:
         lengths = cycle(FLAP_AFTER)
@@ -48,12 +48,13 @@ class Sink:
         """The status to answer; 0: cut the connection, None: no answer."""
         if self.manner is Manner.SILENT:
             return None
-        self._at_path[path] += 1
-        status = 204
         if self.is_down:
             status = 503 if self.manner is Manner.OVERLOADED else 0
-        elif path.startswith(GONE_PATH) and self._at_path[path] > 1:
+        elif path.startswith(GONE_PATH) and self._taken_at[path]:
             status = 410
+        else:
+            status = 204
+            self._taken_at[path] += 1
         self._log.append((monotonic(), self.number, path, status, body))
         return status
 
