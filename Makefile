@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak torture fuzz lint lock clean
+.PHONY: help setup demo serve test soak torture fuzz bench lint lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ torture: setup ## Hostile SIP and RTP while parties talk; ARGS="--messages 20000
 
 fuzz: setup ## Schemathesis against a running lab; ARGS="--cases 20000 --seed 2"
 	@$(VENV)/python -m bench.fuzz $(ARGS)
+
+bench: setup ## Measure, beside the limit of this machine: one table, and JSON in var/bench; ARGS="delivery --seed 2"
+	@$(VENV)/python -m bench $(ARGS)
 
 lint: setup ## Check style, types and the import directions between the packages
 	$(VENV)/ruff check .

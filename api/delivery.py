@@ -39,6 +39,7 @@ class Attempt:
     """Seconds that the sink asks us to wait (RFC 9110, section 10.2.3)."""
     sink_is_down: bool = False
     """Whether an attempt at another event would have met the same."""
+    sink_was_asked: bool = True
 
 
 class Courier:
@@ -71,14 +72,17 @@ class Courier:
         has expired nothing is sent.
         """
         if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
-            return Attempt(DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired")
+            return Attempt(
+                DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired", sink_was_asked=False
+            )
         headers, body = self._message(call, event)
         try:
             headers |= await self._signer.headers(call.enterprise_id, event.id, body.decode())
             if call.generation == "v1":
                 headers |= await self._login(call.enterprise_id)
         except (SealedError, *UNREACHABLE) as error:
-            return Attempt(DeliveryOutcome.RETRIED, f"not signed: {type(error).__name__}")
+            explanation = f"not signed: {type(error).__name__}"
+            return Attempt(DeliveryOutcome.RETRIED, explanation, sink_was_asked=False)
         if call.correlator is not None:
             headers[HEADER] = call.correlator
         credential, token = _credential_of(call), None
@@ -96,7 +100,8 @@ class Courier:
                 async with posting as response:
                     answer = await read_limited(response)
         except SealedError:
-            return Attempt(DeliveryOutcome.RETRIED, "the sink's token was sealed with another key")
+            explanation = "the sink's token was sealed with another key"
+            return Attempt(DeliveryOutcome.RETRIED, explanation, sink_was_asked=False)
         except TokenUnavailableError as error:
             return Attempt(DeliveryOutcome.RETRIED, str(error), sink_is_down=True)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
+from collections.abc import Coroutine
 
 import structlog
 
 from api.delivery import Attempt, Courier, backoff
-from api.sink_health import Sink, SinkHealth
-from api.sinks import sink_authority
 from config import Settings
 from state.call import Call, utc_now
-from state.calls import CallStore
 from state.connection import UNREACHABLE
-from state.delivery_counts import DeliveryCounts, DeliveryOutcome
-from state.outbox import Delivery, Outbox
+from state.delivery_counts import DeliveryOutcome
+from state.outbox import Delivery, Meeting, Outbox, Pace
 
 log = structlog.get_logger()
 
@@ -25,49 +21,31 @@ IDLE = 5.0
 """Seconds between looks at the outbox if nothing wakes us."""
 OUTAGE_DELAY = 0.5
 """Seconds between attempts to reach Redis again."""
-PARKED_PER_SINK = 256
+SLOW_AFTER = 1.0
+"""Seconds after which a sink that has not answered is a slow one."""
 
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    """A delivery that is ours until `start_before` (monotonic seconds) at the latest."""
-
-    delivery: Delivery
-    call: Call
-    sink: str
-    """Its authority."""
-    start_before: float
-
-    @property
-    def health_key(self) -> Sink:
-        return self.call.enterprise_id, self.sink
+Task = asyncio.Task[None]
 
 
 class Dispatcher:
     """Delivers what is due, in order per call (the outbox leases one event per call at a time).
 
-    One sink gets at most half of the slots, so that a slow one cannot hold up the others. What exceeds its
-    share waits in memory for as long as its lease covers a whole attempt, then is left to the outbox again.
-    A sink that is down gets one attempt at a time (sink_health.py).
+    What is claimed is begun at once. Half of the slots are for sinks that are slow or down, so that these
+    cannot hold up the others, however many they are; how many may be at one sink is the outbox's to say.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        outbox: Outbox,
-        calls: CallStore,
-        counts: DeliveryCounts,
-        courier: Courier,
-    ) -> None:
+    def __init__(self, settings: Settings, *, outbox: Outbox, courier: Courier) -> None:
         self._notifier = settings.notifier
-        self._outbox, self._calls, self._counts, self._courier = outbox, calls, counts, courier
+        self._outbox, self._courier = outbox, courier
         self._lease = 1.5 * settings.notifier.timeout
-        self._per_sink = max(1, settings.notifier.concurrency // 2)
-        self._running: set[asyncio.Task[None]] = set()
-        self._per_sink_running: Counter[str] = Counter()
-        self._parked: defaultdict[str, deque[Leased]] = defaultdict(deque)
-        self._health = SinkHealth(settings.notifier.backoff_initial)
+        self._slow_slots = max(1, settings.notifier.concurrency // 2)
+        self._prompt_slots = max(1, settings.notifier.concurrency - self._slow_slots)
+        self._running: set[Task] = set()
+        self._slow: set[Task] = set()
+        """Those of `_running` whose sinks are slow or down."""
+        self._marking: set[Task] = set()
+        self._is_full = False
+        """The last claim may have left something for want of a slot."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._outage = False
@@ -77,7 +55,7 @@ class Dispatcher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until `stop`."""
+        """Until `stop`; then the attempts in progress are awaited."""
         while not self._stopping:
             self._wake.clear()
             try:
@@ -90,109 +68,88 @@ class Dispatcher:
                 log.exception("dispatch_failed")  # one unreadable record must not stop all deliveries
                 delay = OUTAGE_DELAY
             await self._sleep(delay)
-        await self._drain()
+        while self._running:
+            await asyncio.wait(self._running)
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when the attempts in progress have ended."""
         self._stopping = True
         self.wake()
 
-    async def _drain(self) -> None:
-        parked = [leased for queue in self._parked.values() for leased in queue]
-        self._parked.clear()
-        try:
-            for leased in parked:
-                await self._outbox.defer(leased.delivery, 0)
-        except UNREACHABLE as error:
-            self._unreachable(error)  # their leases run out
-        while self._running:
-            await asyncio.wait(self._running)
-
     async def _dispatch(self) -> float:
         """Start what can be started; seconds until the next look."""
         room = self._notifier.concurrency - len(self._running)
-        if room == 0:
+        prompt = min(room, self._prompt_slots - len(self._running - self._slow))
+        slow = min(room, self._slow_slots - len(self._slow))
+        self._is_full = min(prompt, slow) <= 0
+        if max(prompt, slow) <= 0:
             return IDLE
-        claimed_at = time.monotonic()
-        deliveries = await self._outbox.claim(lease=self._lease, at_most=room)
-        start_before = claimed_at + self._lease - 1.1 * self._notifier.timeout
-        records = (self._calls.get(delivery.event.call_id) for delivery in deliveries)
-        calls = await asyncio.gather(*records, return_exceptions=True)
-        for delivery, call in zip(deliveries, calls, strict=True):
-            if isinstance(call, Call) and call.sink is not None:
-                await self._admit(Leased(delivery, call, sink_authority(call.sink), start_before))
-            else:
-                await self._set_aside(delivery, call)
-        if len(deliveries) == room:
-            return 0
-        due = await self._outbox.seconds_until_due()
-        return IDLE if due is None else min(due, IDLE)
+        claim = await self._outbox.claim(
+            lease=self._lease, prompt=prompt, slow=slow, per_sink=self._notifier.concurrency_per_sink
+        )
+        self._is_full |= len(claim.deliveries) >= min(prompt, slow)
+        for delivery in claim.deliveries:
+            task = self._begin(self._deliver(delivery), self._running)
+            if delivery.pace is not Pace.PROMPT:
+                self._slow.add(task)
+            task.add_done_callback(self._ended)
+        return IDLE if claim.seconds_until_due is None else min(claim.seconds_until_due, IDLE)
 
-    async def _set_aside(self, delivery: Delivery, record: Call | BaseException | None) -> None:
-        """There is no sink to send this event to."""
-        if isinstance(record, UNREACHABLE):
-            raise record
-        entry = log.bind(call_id=delivery.event.call_id, event_id=delivery.event.id)
-        if isinstance(record, BaseException):
-            entry.error("call_record_unreadable", exc_info=record)
-            await self._outbox.postpone(delivery, backoff(self._notifier, delivery.failed_attempts))
-        else:
-            entry.error("event_without_call")
-            await self._outbox.settle(delivery)
+    def _begin(self, work: Coroutine[None, None, None], kept: set[Task]) -> Task:
+        task = asyncio.create_task(work)
+        kept.add(task)
+        task.add_done_callback(kept.discard)
+        return task
 
-    async def _admit(self, leased: Leased) -> None:
-        if (wait := self._health.wait(leased.health_key)) > 0:
-            await self._outbox.defer(leased.delivery, wait)
-            return
-        queue = self._parked[leased.sink]
-        if self._per_sink_running[leased.sink] < self._per_sink:
-            self._start(leased)
-        elif len(queue) < PARKED_PER_SINK:
-            queue.append(leased)
-        # Else its lease runs out and it is due again.
-        if not queue:
-            del self._parked[leased.sink]
-
-    def _start(self, leased: Leased) -> None:
-        self._health.began(leased.health_key)
-        self._per_sink_running[leased.sink] += 1
-        task = asyncio.create_task(self._deliver(leased))
-        self._running.add(task)
-        task.add_done_callback(lambda done: self._ended(done, leased.sink))
-
-    def _ended(self, task: asyncio.Task[None], sink: str) -> None:
-        self._running.discard(task)
-        self._per_sink_running[sink] -= 1
-        if self._per_sink_running[sink] == 0:
-            del self._per_sink_running[sink]
-        queue = self._parked.get(sink)
-        while queue:
-            following = queue.popleft()
-            # Else its lease runs out and it is due again.
-            if following.start_before > time.monotonic() and self._health.wait(following.health_key) == 0:
-                self._start(following)
-                break
-        if queue is not None and not queue:
-            self._parked.pop(sink, None)
-        self.wake()
+    def _ended(self, task: Task) -> None:
+        self._slow.discard(task)
+        if self._is_full:
+            self.wake()  # what is due for a sink with a free place, the outbox says
         if (error := task.exception()) is not None:
             log.error("delivery_not_recorded", exc_info=error)
 
-    async def _deliver(self, leased: Leased) -> None:
-        delivery = leased.delivery
+    async def _deliver(self, delivery: Delivery) -> None:
         try:
-            result = await self._courier.attempt(leased.call, delivery.event)
+            call = Call.model_validate(delivery.record) if delivery.record else None
+        except ValueError as error:
+            entry = log.bind(call_id=delivery.event.call_id, event_id=delivery.event.id)
+            entry.error("call_record_unreadable", exc_info=error)
+            delay = backoff(self._notifier, delivery.failed_attempts)
+            await self._record(delivery, DeliveryOutcome.RETRIED, delay, Meeting.NOTHING)
+            return
+        if call is None or call.sink is None:
+            log.error("event_without_call", call_id=delivery.event.call_id, event_id=delivery.event.id)
+            await self._outbox.drop(delivery)
+            return
+        began = time.monotonic()
+        lingering = asyncio.get_running_loop().call_later(
+            SLOW_AFTER, self._lingers, delivery.sink, asyncio.current_task()
+        )
+        try:
+            result = await self._courier.attempt(call, delivery.event)
         except Exception as error:
             log.exception("delivery_crashed", call_id=delivery.event.call_id)
-            result = Attempt(DeliveryOutcome.RETRIED, type(error).__name__)
-        if result.sink_is_down:
-            self._health.missed(leased.health_key)
-        else:
-            self._health.reached(leased.health_key)
+            result = Attempt(DeliveryOutcome.RETRIED, type(error).__name__, sink_was_asked=False)
+        finally:
+            lingering.cancel()
         delay = max(backoff(self._notifier, delivery.failed_attempts), result.retry_after)
         # A sink that asks for patience gets it, but is asked once more before the event is given up.
         delay = min(delay, self._notifier.give_up_after)
-        await self._record(delivery, self._concluded(delivery, result), delay)
+        met = _met(result, time.monotonic() - began)
+        await self._record(delivery, self._concluded(delivery, result), delay, met)
+
+    def _lingers(self, sink: str, task: Task | None) -> None:
+        """The attempt goes on in a slot of the slow ones, and so does what else is due for this sink."""
+        if task is not None and task not in self._slow:
+            self._slow.add(task)
+            self._begin(self._mark_slow(sink), self._marking)
+            self.wake()
+
+    async def _mark_slow(self, sink: str) -> None:
+        try:
+            await self._outbox.mark_slow(sink)
+        except UNREACHABLE as error:
+            self._unreachable(error)  # the outcome of the attempt will say it
 
     def _concluded(self, delivery: Delivery, result: Attempt) -> DeliveryOutcome:
         """The outcome, with patience at an end after `give_up_after`; and its log line."""
@@ -220,7 +177,7 @@ class Dispatcher:
                 entry.error("event_given_up")
         return outcome
 
-    async def _record(self, delivery: Delivery, outcome: DeliveryOutcome, delay: float) -> None:
+    async def _record(self, delivery: Delivery, outcome: DeliveryOutcome, delay: float, met: Meeting) -> None:
         """Tell the outbox, however long Redis is away: a delivered event must not be delivered again.
 
         `delay`: seconds until the next attempt, if there is to be one.
@@ -229,12 +186,13 @@ class Dispatcher:
             try:
                 match outcome:
                     case DeliveryOutcome.DELIVERED:
-                        await self._outbox.settle(delivery)
+                        await self._outbox.settle(delivery, met)
                     case DeliveryOutcome.RETRIED:
-                        await self._outbox.postpone(delivery, delay)
+                        await self._outbox.postpone(delivery, delay, met)
                     case _:
-                        await self._outbox.bury(delivery, outcome)
-                await self._counts.add(outcome)
+                        await self._outbox.bury(delivery, outcome, met)
+                if outcome is DeliveryOutcome.RETRIED:
+                    self.wake()  # of what becomes due at once, the outbox tells
                 return
             except UNREACHABLE as error:
                 self._unreachable(error)
@@ -257,3 +215,11 @@ class Dispatcher:
         if self._outage:
             self._outage = False
             log.info("redis_reachable_again")
+
+
+def _met(result: Attempt, took: float) -> Meeting:
+    if result.sink_is_down:
+        return Meeting.MISSED
+    if not result.sink_was_asked:
+        return Meeting.NOTHING
+    return Meeting.SLOW if took > SLOW_AFTER else Meeting.PROMPT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
@@ -26,13 +27,17 @@ class EnterpriseDirectory:
         self._store = store
         self._settings = settings
         self._provisioned = False
+        self._provisioning = asyncio.Lock()
         self._known: dict[str, tuple[float, Enterprise | None]] = {}
+        self._looking = asyncio.Lock()
+        """Whoever needs the same enterprise meanwhile waits for it."""
 
     async def store(self) -> EnterpriseStore:
-        if not self._provisioned:
-            for enterprise_id in await self._store.provision(self._settings):
-                log.info("enterprise_provisioned", enterprise_id=enterprise_id)
-            self._provisioned = True
+        async with self._provisioning:
+            if not self._provisioned:
+                for enterprise_id in await self._store.provision(self._settings):
+                    log.info("enterprise_provisioned", enterprise_id=enterprise_id)
+                self._provisioned = True
         return self._store
 
     def is_of_settings(self, client_id: str) -> bool:
@@ -54,9 +59,14 @@ class EnterpriseDirectory:
 
     async def known(self, enterprise_id: str) -> Enterprise | None:
         """As it was at most KNOWN_FOR seconds ago. Raises SealedError, too."""
-        now = time.monotonic()
-        read_at, enterprise = self._known.get(enterprise_id, (-KNOWN_FOR, None))
-        if now - read_at >= KNOWN_FOR:
-            enterprise = await (await self.store()).get(enterprise_id)
-            self._known[enterprise_id] = now, enterprise
-        return enterprise
+        if not self._is_known(enterprise_id):
+            async with self._looking:
+                if not self._is_known(enterprise_id):
+                    now = time.monotonic()
+                    enterprise = await (await self.store()).get(enterprise_id)
+                    self._known[enterprise_id] = now, enterprise
+        return self._known[enterprise_id][1]
+
+    def _is_known(self, enterprise_id: str) -> bool:
+        read_at, _ = self._known.get(enterprise_id, (-KNOWN_FOR, None))
+        return time.monotonic() - read_at < KNOWN_FOR

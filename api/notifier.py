@@ -25,7 +25,6 @@ from config import ConfigurationError, Settings, load_settings
 from config.logs import configure_logging
 from state.calls import CallStore
 from state.connection import UNREACHABLE, connect
-from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
@@ -65,7 +64,9 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
         ) as http,
     ):
         calls = CallStore(redis, keys, retention=settings.call.retention, engine_lost_after=lost_after)
-        outbox = Outbox(redis, keys, retention=settings.call.retention)
+        outbox = Outbox(
+            redis, keys, retention=settings.call.retention, first_probe=settings.notifier.backoff_initial
+        )
         vault = Vault(settings.privacy)
         enterprises = EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings)
         courier = Courier(
@@ -77,9 +78,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
             public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )
-        dispatcher = Dispatcher(
-            settings, outbox=outbox, calls=calls, counts=DeliveryCounts(redis, keys), courier=courier
-        )
+        dispatcher = Dispatcher(settings, outbox=outbox, courier=courier)
         engines = EngineRegistry(redis, keys, lost_after=lost_after)
         reaper = LostEngineReaper(engines, calls, lost_after=lost_after)
         log.info("notifier_started")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -63,23 +64,56 @@ async def _resolve(host: str, port: int) -> list[Address]:
     return [ip_address(address[0]) for *_, address in found]
 
 
+class PoolPerSink(httpx2.AsyncBaseTransport):
+    """Each host and port has a connection pool of its own.
+
+    A pool looks at every connection it holds, also with a system call, whenever a request begins or ends:
+    with one for all, the connections to all sinks would be paid for with each event.
+    """
+
+    def __init__(self, make: Callable[[], httpx2.AsyncHTTPTransport], unused_after: float) -> None:
+        """`unused_after`: seconds after its last request when a pool is closed; longer than any exchange."""
+        self._make = make
+        self._unused_after = unused_after
+        self._pools: dict[tuple[str, str, int | None], tuple[float, httpx2.AsyncHTTPTransport]] = {}
+        """With the time of the last request, in the order of it."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        now = time.monotonic()
+        sink = (request.url.scheme, request.url.host, request.url.port)
+        pool = self._pools.pop(sink)[1] if sink in self._pools else self._make()
+        self._pools[sink] = now, pool
+        while (oldest := next(iter(self._pools.items())))[1][0] < now - self._unused_after:
+            del self._pools[oldest[0]]
+            await oldest[1][1].aclose()
+        return await pool.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        while self._pools:
+            await self._pools.popitem()[1][1].aclose()
+
+
 def sink_client(addresses: SinkAddresses, *, timeout: float, connections: int) -> httpx2.AsyncClient:
-    """`timeout`: seconds for each step of an exchange; `connections`: at the same time.
+    """`timeout`: seconds for each exchange and step of it; `connections`: to one sink at the same time.
 
     Settings come from one place: neither proxies nor credentials are taken from the environment. Redirects
     are not followed: where they lead, nobody has checked.
     """
-    # Shorter than the idle time of common servers: a POST that meets their close is a failed try.
-    limits = httpx2.Limits(max_connections=connections, keepalive_expiry=2)
     tls = httpx2.create_ssl_context(trust_env=False)
-    transport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False)
-    # The transport has no argument for a network backend.
-    transport._pool = httpcore2.AsyncConnectionPool(
-        ssl_context=tls,
-        max_connections=limits.max_connections,
-        keepalive_expiry=limits.keepalive_expiry,
-        network_backend=CheckedBackend(addresses),
-    )
+
+    def pool() -> httpx2.AsyncHTTPTransport:
+        transport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False)
+        # The transport has no argument for a network backend.
+        transport._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=connections,
+            # Shorter than the idle time of common servers: a POST that meets their close is a failed try.
+            keepalive_expiry=2,
+            network_backend=CheckedBackend(addresses),
+        )
+        return transport
+
+    transport = PoolPerSink(pool, unused_after=2 * timeout)
     return httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
 

@@ -36,8 +36,3 @@ def check_sink(sink: str, addresses: SinkAddresses, *, allow_insecure: bool, nam
         raise InvalidArgumentError(f"{name}: must not carry user information; use sinkCredential")
     if not addresses.admits_host(url.host):
         raise InvalidArgumentError(f"{name}: must be at a public address")
-
-
-def sink_authority(sink: str) -> str:
-    """Host and port: what deliveries of several calls have in common when a sink is slow."""
-    return httpx2.URL(sink).netloc.decode("ascii")

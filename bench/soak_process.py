@@ -45,6 +45,11 @@ def footprint(pid: int, at: float) -> Footprint:
     )
 
 
+def waited_for_cpu(pid: int) -> float:
+    """Seconds that its main thread was ready to run and did not: the machine had other work."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def _target(link: Path) -> str:
     """'' of a descriptor that was closed a moment ago."""
     try:

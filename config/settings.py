@@ -253,7 +253,8 @@ class NotifierSettings(Section):
     signing_key: Path = Path("var/sink-key.json")
     """What we sign with at sinks' token endpoints (PRIVATE_KEY_JWT): a JWK, made when absent."""
     timeout: Seconds = 10.0
-    concurrency: int = Field(default=64, ge=1)
+    concurrency: int = Field(default=256, ge=1)
+    concurrency_per_sink: int = Field(default=16, ge=1)
     backoff_initial: Seconds = 1.0
     backoff_max: Seconds = 3600.0
     give_up_after: Seconds = 24 * 3600.0

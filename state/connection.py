@@ -36,6 +36,7 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=2,
         socket_timeout=10,
         health_check_interval=15,
+        driver_info=None,  # else each connection reads the library's version from the disk
         max_connections=2000,  # the pool refuses at its limit, and each DELETE in progress waits on one
     )
 
@@ -46,6 +47,7 @@ def stream_entries(answer: Any) -> Iterator[tuple[str, dict[str, str]]]:
         yield from entries
 
 
-def load_script(redis: Redis, name: str) -> AsyncScript:
-    """The Lua script `state/scripts/<name>.lua`."""
-    return redis.register_script((files("state") / "scripts" / f"{name}.lua").read_text())
+def load_script(redis: Redis, *names: str) -> AsyncScript:
+    """The Lua script `state/scripts/<name>.lua`; of several, the last, which uses those before it."""
+    scripts = files("state") / "scripts"
+    return redis.register_script("\n".join((scripts / f"{name}.lua").read_text() for name in names))

@@ -1,4 +1,4 @@
-"""How deliveries to sinks ended, counted over all notifiers and their restarts."""
+"""How deliveries to sinks ended, over all notifiers and their restarts; the outbox's scripts count."""
 
 from __future__ import annotations
 
@@ -32,9 +32,6 @@ class DeliveryCounts:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-
-    async def add(self, outcome: DeliveryOutcome) -> None:
-        await self._redis.hincrby(self._keys.delivery_counts, outcome.value, 1)
 
     async def read(self) -> dict[DeliveryOutcome, int]:
         counts = await self._redis.hgetall(self._keys.delivery_counts)

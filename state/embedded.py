@@ -20,17 +20,25 @@ class EmbeddedRedis:
         socket = data_dir.resolve() / "redis.sock"
         if len(str(socket)) > SOCKET_PATH_LIMIT:
             socket = Path(gettempdir()) / f"dialbridge-{sha256(str(socket).encode()).hexdigest()[:16]}.sock"
-        self._server = ValkeyServer(
-            port=0,
-            data_dir=data_dir,
-            persist=True,
-            unix_socket_path=socket,
-            config={"appendonly": "yes", "appendfsync": "everysec"},
-        )
+        self._data_dir, self._socket = data_dir, socket
+        self._server = self._new_server()
         self.url = f"unix://{socket}"
 
+    def _new_server(self) -> ValkeyServer:
+        return ValkeyServer(
+            port=0,
+            data_dir=self._data_dir,
+            persist=True,
+            unix_socket_path=self._socket,
+            # What was acknowledged survives a kill and a power failure. "everysec" may lose the last second,
+            # and with a kill whatever waits for a sync in progress.
+            config={"appendonly": "yes", "appendfsync": "always"},
+        )
+
     def start(self) -> None:
-        """Raises RuntimeError with the server's own words if it does not come up."""
+        """Again, too, when the server died. Raises RuntimeError with its own words if it does not come up."""
+        if not self._server.is_running():
+            self._server = self._new_server()
         try:
             self._server.start()
         except ValkeyServerError as error:

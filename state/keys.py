@@ -112,8 +112,20 @@ class Keys:
 
     @property
     def outbox_due(self) -> str:
-        """sorted set: call ids with undelivered events by the time of the next attempt (ms)."""
+        """sorted set: call ids with events that are not in their sink's queue yet, by when they came (ms)."""
         return f"{self.root}outbox:due"
+
+    @property
+    def outbox_sinks(self) -> str:
+        """sorted set: sinks that answer at once and that something waits for, by when to look at them (ms).
+
+        A sink's own keys (`outbox:sink:*`) are those of sink_queue.lua."""
+        return f"{self.root}outbox:sinks"
+
+    @property
+    def outbox_slow_sinks(self) -> str:
+        """sorted set: the same of sinks that are slow or down."""
+        return f"{self.root}outbox:sinks:slow"
 
     @property
     def outbox_wake(self) -> str:

@@ -1,6 +1,12 @@
--- An event was not delivered yet: count the attempts that failed and make it due again after a delay.
--- KEYS: 1 outbox, 2 outbox due, 3 attempt   ARGV: 1 call id, 2 event JSON, 3 delay in ms, 4 failed attempts
-if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[2] then return -1 end
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[3]), ARGV[1])
-return redis.call('HINCRBY', KEYS[3], 'failed', ARGV[4])
+-- An event was not delivered: count the attempt that failed and make it due again after a delay.
+-- KEYS: 1 outbox, 2 attempt
+-- ARGV: 1 key root, 2 sink, 3 call id, 4 event JSON, 5-9 of the attempt (note_attempt), 10 delay in ms
+-- Returns how many attempts have failed, or -1 if the lease was lost
+local queue, now = queue_of(ARGV[1], ARGV[2]), milliseconds()
+note_attempt(queue, now, ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[4] then
+  schedule(queue)
+  return -1
+end
+give_back(queue, now, ARGV[3], now + tonumber(ARGV[10]))
+return redis.call('HINCRBY', KEYS[2], 'failed', 1)

@@ -1,16 +1,16 @@
 -- The oldest undelivered event of a call was delivered: drop it and make the next one due.
 -- A notifier whose lease was lost settles nothing (the event is no longer the oldest).
--- KEYS: 1 outbox, 2 outbox due, 3 attempt, 4 wake channel   ARGV: 1 call id, 2 event JSON
+-- KEYS: 1 outbox, 2 attempt
+-- ARGV: 1 key root, 2 sink, 3 call id, 4 event JSON, 5-9 of the attempt (note_attempt)
 -- Returns how many events are still to be delivered, or -1
-if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[2] then return -1 end
-redis.call('LPOP', KEYS[1])
-redis.call('DEL', KEYS[3])
-local left = redis.call('LLEN', KEYS[1])
-if left == 0 then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-else
-  local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
-  redis.call('PUBLISH', KEYS[4], ARGV[1])
+local queue, now = queue_of(ARGV[1], ARGV[2]), milliseconds()
+note_attempt(queue, now, ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[4] then
+  schedule(queue)
+  return -1
 end
+redis.call('LPOP', KEYS[1])
+redis.call('DEL', KEYS[2])
+local left = redis.call('LLEN', KEYS[1])
+give_back(queue, now, ARGV[3], left > 0 and now or nil)
 return left

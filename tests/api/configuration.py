@@ -24,6 +24,7 @@ def write_config(folder: Path, redis_url: str, prefix: str, *, changes: dict[str
             "signing_key": str(folder / "sink-key.json"),
             "timeout": 2.0,
             "concurrency": 8,
+            "concurrency_per_sink": 4,
             "backoff_initial": 0.05,
             "backoff_max": 0.2,
         },

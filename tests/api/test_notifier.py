@@ -39,11 +39,11 @@ def live_and_end(engine: PlayedEngine, call_id: str) -> None:
 
 
 def nothing_left(engine: PlayedEngine, redis_url: str, prefix: str) -> None:
-    async def due() -> float | None:
+    async def is_empty() -> bool:
         async with connect(redis_url) as redis:
-            return await Outbox(redis, Keys(prefix), retention=60).seconds_until_due()
+            return await Outbox(redis, Keys(prefix), retention=60).is_empty()
 
-    wait_until(lambda: engine.run(due()) is None, what="an empty outbox")
+    wait_until(lambda: engine.run(is_empty()), what="an empty outbox")
 
 
 def count(engine: PlayedEngine, redis_url: str, prefix: str, outcome: DeliveryOutcome) -> int:
@@ -227,7 +227,7 @@ def test_slow_and_dead_sinks_delay_no_other_calls_events(engine: PlayedEngine, s
         quick = engine.create(sink=f"{sink.root}/quick")
         live_and_end(engine, quick.id)
         assert [one.state for one in sink.wait_for("/quick", 5)] == WHOLE_LIFE
-        assert len(slow.received) == 4, "the slow sink has half of the slots and was never answered"
+        assert len(slow.received) == 4, "`concurrency_per_sink`, and it was never answered"
     finally:
         slow.stop()
 

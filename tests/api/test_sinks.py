@@ -8,7 +8,7 @@ import pytest
 
 from api.errors import InvalidArgumentError
 from api.sink_addresses import SinkAddresses
-from api.sinks import check_sink, sink_authority
+from api.sinks import check_sink
 
 PUBLIC = SinkAddresses()
 ANYWHERE = SinkAddresses(anywhere=True)
@@ -130,8 +130,3 @@ def test_an_administrator_may_allow_a_network_of_his_own() -> None:
 
 def test_a_link_local_address_with_its_zone_is_refused() -> None:
     assert not PUBLIC.admits(ip_address("fe80::1%eth0"))
-
-
-def test_the_authority_is_what_calls_share() -> None:
-    assert sink_authority("https://Example.com:443/a") == sink_authority("https://example.com/b?c")
-    assert sink_authority("https://example.com:444/a") != sink_authority("https://example.com/a")

@@ -35,6 +35,8 @@ from state.quality import LegQuality
 
 pytestmark = pytest.mark.anyio
 
+ROOM = {"prompt": 10, "slow": 10, "per_sink": 10}
+
 
 @pytest.fixture
 def store(redis: Redis, keys: Keys) -> CallStore:
@@ -109,7 +111,7 @@ async def test_a_call_is_written_with_its_event_its_command_and_its_slot(
     assert call.sink_token == "token-of-the-sink"
     assert "token-of-the-sink" not in str(await redis.xrange(keys.commands("e1")))
     assert await registry.calls_of("e1") == {"c1"}
-    (delivery,) = await Outbox(redis, keys, retention=60).claim(lease=30, at_most=10)
+    (delivery,) = (await Outbox(redis, keys, retention=60).claim(lease=30, **ROOM)).deliveries
     assert delivery.event.state is CallState.INITIATING
 
 
@@ -188,7 +190,7 @@ async def test_transitions_are_applied_in_order_and_written_to_record_stream_and
     assert events[-1] == end.event
     assert await registry.calls_of("e1") == set()
     outbox, delivered = Outbox(redis, keys, retention=60), []
-    while claimed := await outbox.claim(lease=30, at_most=10):
+    while claimed := (await outbox.claim(lease=30, **ROOM)).deliveries:
         delivered.append(claimed[0].event)
         await outbox.settle(claimed[0])
     assert delivered == events
