@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api.calls_schemas import rfc3339
 from api.error_responses import error_response
 from api.errors import RangeNotSatisfiableError
+from media.file_vault import FileVault
 from state.call import Call
 
 CHUNK = 3 * 64 * 1024
@@ -24,15 +27,15 @@ VARY = {"Vary": "Accept"}
 class RecordingJsonResponse(StreamingResponse):
     """`RecordingResource` (click-to-dial.yaml)."""
 
-    def __init__(self, call: Call, path: anyio.Path, size: int, content_type: str) -> None:
-        """`size`: of the file, in bytes."""
+    def __init__(self, call: Call, vault: FileVault, path: Path, size: int, content_type: str) -> None:
+        """`size`: of the file's content, in bytes."""
         body = {"callId": call.id, "contentType": content_type}
         if call.ended_at is not None:
             body["generatedAt"] = rfc3339(call.ended_at)
         before, after = json.dumps(body)[:-1].encode() + b', "content": "', b'"}'
         length = len(before) + (size + 2) // 3 * 4 + len(after)
         super().__init__(
-            _base64(path, before, after),
+            _base64(vault, path, before, after),
             media_type="application/json",
             headers={**VARY, "Content-Length": str(length)},
         )
@@ -47,19 +50,36 @@ class RecordingJsonResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _base64(path: anyio.Path, before: bytes, after: bytes) -> AsyncIterator[bytes]:
+async def _base64(vault: FileVault, path: Path, before: bytes, after: bytes) -> AsyncIterator[bytes]:
     yield before
-    async with await path.open("rb") as file:
+    async with _opened(vault, path) as file:
         while chunk := await file.read(CHUNK):
             yield await anyio.to_thread.run_sync(base64.b64encode, chunk)
     yield after
 
 
+@asynccontextmanager
+async def _opened(vault: FileVault, path: Path) -> AsyncIterator[anyio.AsyncFile[bytes]]:
+    file = anyio.wrap_file(await anyio.to_thread.run_sync(vault.open, path))
+    try:
+        yield file
+    finally:
+        with anyio.CancelScope(shield=True):
+            await file.aclose()
+
+
 class AudioFileResponse(FileResponse):
     """Ranges as RFC 9110, section 14, has them, errors with the CAMARA body."""
 
-    def __init__(self, path: Path, media_type: str) -> None:
-        super().__init__(path, media_type=media_type, headers=VARY)
+    def __init__(self, vault: FileVault, path: Path, found: os.stat_result, media_type: str) -> None:
+        """`found`: of the file, with its content's size."""
+        super().__init__(path, media_type=media_type, headers=VARY, stat_result=found)
+        self._vault = vault
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[anyio.AsyncFile[bytes]]:
+        async with _opened(self._vault, Path(self.path)) as file:
+            yield file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal: Message | None = None

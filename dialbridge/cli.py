@@ -29,6 +29,8 @@ cdr = typer.Typer(help="Call detail records.", no_args_is_help=True)
 app.add_typer(cdr, name="cdr")
 audit = typer.Typer(help="Who did what with others' data.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
+recordings = typer.Typer(help="Stored recordings.", no_args_is_help=True)
+app.add_typer(recordings, name="recordings")
 dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 
@@ -132,6 +134,20 @@ def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None
     start, end = _period(start, end)
     with _redis_in_reach():
         export(load_settings(_named(config)), start=start, end=end)
+
+
+@recordings.command("rekey")
+def rekey_recordings(config: ConfigOption = None) -> None:
+    """Encrypt with the first of `recording.keys` what another key has encrypted, or none."""
+    from dialbridge.recordings import rekey  # noqa: PLC0415
+
+    try:
+        done = rekey(load_settings(_named(config)))
+    except (ConfigurationError, OSError) as error:
+        _fail(str(error))
+    print(f"{done.changed} files encrypted anew", file=sys.stderr)
+    if done.failed:
+        _fail(f"{done.failed} files could not be read or written, and are left as they were")
 
 
 CallIdsArgument = Annotated[

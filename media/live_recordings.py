@@ -58,6 +58,10 @@ class LiveFolder:
         mixed = self.paths(call_id, "mixed")
         return mixed if mixed[0].exists() else self.paths(call_id, "dual")
 
+    def scratch(self, call_id: str) -> Path:
+        """For what is made of a call's files before it is encrypted."""
+        return self.path / f"{call_id}.scratch"
+
     def call_ids(self) -> list[str]:
         """The calls that have files here."""
         stems = [path.stem for path in self.path.glob("*.wav")]
@@ -65,7 +69,7 @@ class LiveFolder:
 
     def discard(self, call_id: str) -> None:
         """Delete the files of a call. Raises OSError."""
-        for path in self.files(call_id):
+        for path in (*self.files(call_id), self.scratch(call_id)):
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

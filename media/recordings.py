@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from config import RecordingChannels, RecordingSettings
+from media.file_vault import FileVault
 from media.live_recordings import LiveFolder
+from media.sealed_file import SealedFileError
 from media.wav_files import RecordingError, check_finished, combine, repair
 
 INCOMPLETE = ".incomplete.wav"
@@ -20,12 +23,16 @@ MEGABYTE = 1_000_000
 
 
 class RecordingStore:
-    """16-bit PCM WAV files as `<root>/<date>/<call id>.wav`."""
+    """16-bit PCM WAV files as `<root>/<date>/<call id>.wav`, encrypted if there is a key.
+
+    A file has the same name whether it is encrypted or not: what a call's record says of it stays true.
+    """
 
     def __init__(self, settings: RecordingSettings, engine_id: str | None = None) -> None:
         """`engine_id` names the folder of this process's recorders and must be new with each start."""
         self._settings = settings
         self._root = settings.root
+        self.vault = FileVault(settings.keys)
         self._engine_id = engine_id or uuid4().hex
         self._folder: LiveFolder | None = None
 
@@ -93,6 +100,21 @@ class RecordingStore:
             raise FileNotFoundError(path)
         return path
 
+    def rekey(self) -> Iterator[tuple[str, Exception | None]]:
+        """Encrypt with the first key what is not: the path of each such file, and what kept us from it.
+
+        Safe at any time, also with other processes at work.
+        """
+        for file in self._stored():
+            try:
+                if file.suffix != ".part" and not self.vault.is_sealed_by_first(file):
+                    self._reseal(file)
+                    yield str(file.relative_to(self._root)), None
+            except FileNotFoundError:
+                continue
+            except (OSError, SealedFileError) as error:
+                yield str(file.relative_to(self._root)), error
+
     def has_room(self) -> bool:
         """Whether another recording may begin: the root can be written and has the free space asked for."""
         try:
@@ -132,6 +154,17 @@ class RecordingStore:
             raise failure
         return deleted
 
+    def _stored(self) -> Iterator[Path]:
+        """All files of all dates."""
+        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else ():
+            if _date(folder.name) is not None and folder.is_dir():
+                yield from (file for file in sorted(folder.iterdir()) if file.is_file())
+
+    def _reseal(self, file: Path) -> None:
+        with _locked(file):
+            self._seal(file, file, file.with_name(f"{file.name}.rekey.part"))
+            _sync(file.parent)
+
     def _store(self, folder: LiveFolder, call_id: str, at: datetime) -> str:
         relative = PurePosixPath(at.date().isoformat()) / f"{call_id}.wav"
         target = self._root / relative
@@ -143,14 +176,55 @@ class RecordingStore:
             rates = {check_finished(file) for file in files}
         except RecordingError:
             for file in files:
-                _set_aside(file, target.with_name(f"{file.stem}{INCOMPLETE}"))
+                self._set_aside(file, target.with_name(f"{file.stem}{INCOMPLETE}"))
             raise
-        if len(files) == 1 and rates == {self._settings.sample_rate}:
-            _publish(files[0], target)
+        rate = self._settings.sample_rate
+        as_it_is = len(files) == 1 and rates == {rate}
+        if not self.vault.seals:
+            if as_it_is:
+                _publish(files[0], target)
+            else:
+                _combine(files, target, rate)
+        elif as_it_is:
+            self._seal(files[0], target, target.with_suffix(".part"))
         else:
-            _combine(files, target, self._settings.sample_rate)
+            scratch = folder.scratch(call_id)
+            try:
+                combine(files, scratch, rate)
+                self._seal(scratch, target, target.with_suffix(".part"))
+            finally:
+                scratch.unlink(missing_ok=True)
         _sync(target.parent)
         return str(relative)
+
+    def _seal(self, file: Path, target: Path, part: Path) -> None:
+        """Encrypt with the first key; `target` may be the file itself. Raises OSError, SealedFileError."""
+        try:
+            with self.vault.open(file) as source, part.open("wb") as sealed:
+                self.vault.seal(source, sealed)
+                sealed.flush()
+                os.fsync(sealed.fileno())
+            # The retention goes by this date.
+            times = file.stat()
+            os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)  # it may be what fills the disk
+            raise
+
+    def _set_aside(self, file: Path, name: Path) -> None:
+        with suppress(OSError):
+            try:
+                repair(file)
+            except RecordingError:
+                file.unlink(missing_ok=True)  # nothing in it
+                return
+            if self.vault.seals:
+                with suppress(OSError):  # where there is no room for a second file, `rekey` does it later
+                    self._seal(file, name, name.with_suffix(".part"))
+                    file.unlink()
+                    return
+            file.replace(name)
 
 
 def _publish(file: Path, target: Path) -> None:
@@ -177,14 +251,15 @@ def _combine(files: Sequence[Path], target: Path, rate: int) -> None:
         raise
 
 
-def _set_aside(file: Path, name: Path) -> None:
-    with suppress(OSError):
-        try:
-            repair(file)
-        except RecordingError:
-            file.unlink(missing_ok=True)  # nothing in it
-        else:
-            file.replace(name)
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """What is deleted does not come back by being encrypted anew. Raises OSError."""
+    # To write, though nothing is written: NFS locks no other files.
+    with file.open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.samestat(os.fstat(lock.fileno()), file.stat()):
+            raise FileNotFoundError(f"{file.name} was replaced meanwhile")
+        yield
 
 
 def _date(name: str) -> date | None:

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyrage
 import pytest
+from pydantic import SecretStr
 
 from config import RecordingSettings
+from media.file_vault import FileVault
 from media.recordings import RecordingStore
 from media.wav_files import HEADER, RecordingError
 from tests.media.wav_samples import read, sine, write_cut_short, write_finished
 from tests.support.audio import has_tone, lacks_tone
 
+KEY = str(pyrage.x25519.Identity.generate())
 AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 
 Stores = Callable[..., RecordingStore]
@@ -31,7 +35,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
     made: list[RecordingStore] = []
 
     def make(**settings: Any) -> RecordingStore:
-        made.append(RecordingStore(RecordingSettings(root=tmp_path / "root", **settings)))
+        made.append(RecordingStore(RecordingSettings.model_validate({"root": tmp_path / "root", **settings})))
         return made[-1]
 
     yield make
@@ -120,7 +124,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from config import RecordingSettings
 from media.recordings import RecordingStore
-store = RecordingStore(RecordingSettings(root=Path(sys.argv[1]), sample_rate=8000))
+settings = {"root": sys.argv[1], "sample_rate": 8000, "keys": sys.argv[4:]}
+store = RecordingStore(RecordingSettings.model_validate(settings))
 for live in store.live_paths("c1", "dual"):
     length = int(sys.argv[2])
     with live.open("wb") as file:
@@ -132,15 +137,17 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def test_a_long_recording_is_never_whole_in_memory(root: Path) -> None:
+@pytest.mark.parametrize("keys", [[], [KEY]])
+def test_a_long_recording_is_never_whole_in_memory(root: Path, keys: list[str]) -> None:
     """Two files of an hour at 16 kHz, 230 MB together (sparse: they cost no disk)."""
     length = 3600 * 16000 * 2
     header = HEADER.pack(
         *(b"RIFF", 36 + length, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", length)
     )
-    command = [sys.executable, "-c", MEASURED_KEEP, str(root), str(length), header.hex()]
+    command = [sys.executable, "-c", MEASURED_KEEP, str(root), str(length), header.hex(), *keys]
     path, megabytes = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    assert (root / path).stat().st_size == 44 + length
+    vault = FileVault([SecretStr(key) for key in keys])
+    assert vault.stat(root / path).st_size == 44 + length
     assert int(megabytes) < 50
 
 
@@ -189,10 +196,13 @@ def test_a_call_without_a_recorder_has_no_recording(stores: Stores) -> None:
         store.keep("c1", AT)
 
 
-def test_a_file_that_cannot_be_stored_stays_for_later(stores: Stores, root: Path) -> None:
-    """As on a disk with no room for the second copy that a dual recording needs."""
-    store = stores()
-    for live in store.live_paths("c1", "dual"):
+@pytest.mark.parametrize(("channels", "keys"), [("dual", ()), ("dual", (KEY,)), ("mixed", (KEY,))], ids=str)
+def test_a_file_that_cannot_be_stored_stays_for_later(
+    stores: Stores, root: Path, channels: Any, keys: tuple[str, ...]
+) -> None:
+    """As on a disk with no room for the second copy that a dual or an encrypted recording needs."""
+    store = stores(keys=keys)
+    for live in store.live_paths("c1", channels):
         write_finished(live, sine(440, 10.0))
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
