@@ -46,10 +46,16 @@ class Outbox:
         ]
 
     async def settle(self, delivery: Delivery) -> None:
-        """Delivered: the call's next event becomes due."""
+        """Delivered: the call's next event becomes due. With the last one the sink's credential goes."""
         keys, call_id = self._keys, delivery.event.call_id
         await self._settle(
-            keys=[keys.outbox(call_id), keys.outbox_due, keys.outbox_attempt(call_id), keys.outbox_wake],
+            keys=[
+                keys.outbox(call_id),
+                keys.outbox_due,
+                keys.outbox_attempt(call_id),
+                keys.outbox_wake,
+                keys.call(call_id),
+            ],
             args=[call_id, delivery.raw],
         )
 
