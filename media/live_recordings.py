@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,6 +48,25 @@ class LiveFolder:
         for path in sorted(live.iterdir()) if live.is_dir() else ():
             if path.is_dir() and (lock := _lock_of_dead(path)) is not None:
                 yield cls(path, lock)
+
+    @classmethod
+    def erase(cls, root: Path, call_id: str) -> int:
+        """Delete what dead engines left of a call; how many files.
+
+        Raises BlockingIOError while an engine that lives has it, or saves it; OSError.
+        """
+        live, count = root / LIVE_FOLDER, 0
+        for path in sorted(live.iterdir()) if live.is_dir() else ():
+            if not list(path.glob(f"{escape(call_id)}.*")):
+                continue
+            if (lock := _lock_of_dead(path)) is None:
+                raise BlockingIOError("the recording is still being stored; try again")
+            folder = cls(path, lock)
+            for file in path.glob(f"{escape(call_id)}.*"):
+                file.unlink(missing_ok=True)
+                count += 1
+            folder.close()
+        return count
 
     def paths(self, call_id: str, channels: RecordingChannels) -> tuple[Path, ...]:
         """Where the recorders of a call write: one file, or the caller's and the callee's."""

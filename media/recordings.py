@@ -115,6 +115,29 @@ class RecordingStore:
             except (OSError, SealedFileError) as error:
                 yield str(file.relative_to(self._root)), error
 
+    def files(self, call_id: str) -> list[Path]:
+        """All that is stored of a call, with what was encoded from it. Raises OSError."""
+        return [file for file in self._stored() if file.name.startswith(f"{call_id}.")]
+
+    def erase(self, call_id: str) -> int:
+        """Delete all files of an ended call, also those that a dead engine has left; how many.
+
+        Raises BlockingIOError while its recording is being stored, OSError.
+        """
+        count = LiveFolder.erase(self._root, call_id)
+        # Again until there is none: one that was being encoded may have got its name meanwhile.
+        while files := self.files(call_id):
+            # The WAV first: without it nobody begins to encode it.
+            for file in sorted(files, key=lambda file: file.suffix != ".wav"):
+                if file.suffix != ".part":  # whoever makes it finds that it has gone
+                    with suppress(FileNotFoundError), _locked(file):
+                        pass  # whoever encrypts it anew has finished
+                file.unlink(missing_ok=True)
+                count += 1
+            for folder in {file.parent for file in files}:
+                _sync(folder)
+        return count
+
     def has_room(self) -> bool:
         """Whether another recording may begin: the root can be written and has the free space asked for."""
         try:

@@ -17,6 +17,9 @@ from state.streams import added_at, milliseconds, read_stream
 
 class AuditedAction(StrEnum):
     RECORDING_READ = "recording.read"
+    CALL_ERASED = "call.erased"
+    NUMBER_ERASED = "number.erased"
+    """Its subject is the number, masked."""
 
 
 class AuditEntry(BaseModel):
