@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,10 +21,13 @@ from media.wav_files import RecordingError, check_finished, combine, repair
 INCOMPLETE = ".incomplete.wav"
 """Instead of `.wav`: what there is of one that could not be written whole. For the operator, never served."""
 MEGABYTE = 1_000_000
+_FOLDER = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(\.(?P<days>\d+)d)?", re.ASCII)
 
 
 class RecordingStore:
     """16-bit PCM WAV files as `<root>/<date>/<call id>.wav`, encrypted if there is a key.
+
+    Where an enterprise has its own retention the folder tells, `<date>.<days>d`: that needs no Redis.
 
     A file has the same name whether it is encrypted or not: what a call's record says of it stays true.
     """
@@ -48,7 +52,7 @@ class RecordingStore:
         self._folder.path.mkdir(parents=True, exist_ok=True)
         return self._folder.paths(call_id, channels)
 
-    def keep(self, call_id: str, at: datetime) -> str:
+    def keep(self, call_id: str, at: datetime, retention_days: int | None = None) -> str:
         """Store a finished recording durably; its path relative to the root.
 
         Its live files stay until `discard_live`: should the process die before Redis knows the path, the next
@@ -56,7 +60,7 @@ class RecordingStore:
         """
         if self._folder is None:
             raise RecordingError("nothing was recorded")
-        return self._store(self._folder, call_id, at)
+        return self._store(self._folder, call_id, at, retention_days)
 
     def discard_live(self, call_id: str) -> None:
         """Redis knows where the recording is. Raises OSError."""
@@ -75,7 +79,7 @@ class RecordingStore:
         """Folders of engines that died; close each. Raises OSError."""
         return LiveFolder.of_dead_engines(self._root)
 
-    def salvage(self, folder: LiveFolder, call_id: str) -> str | None:
+    def salvage(self, folder: LiveFolder, call_id: str, retention_days: int | None = None) -> str | None:
         """Repair and store a recording as `keep` does, by the date of its last sample; None if it is empty.
 
         Raises OSError if it cannot be stored.
@@ -87,7 +91,7 @@ class RecordingStore:
                 repair(file)
         except (RecordingError, FileNotFoundError):
             return None
-        return self._store(folder, call_id, at)
+        return self._store(folder, call_id, at, retention_days)
 
     # --- stored recordings
 
@@ -153,13 +157,14 @@ class RecordingStore:
 
         How many files this process deleted. Raises OSError for one that could not be, after all the others.
         """
-        if not self._settings.retention_days or not self._root.is_dir():
-            return 0
-        limit = now - timedelta(days=self._settings.retention_days)
         deleted, failure = 0, None
-        for folder in self._root.iterdir():
-            day = _date(folder.name)
-            if day is None or day > limit.date():
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            day, own_retention = _day(folder.name)
+            retention = self._settings.retention_days if own_retention is None else own_retention
+            if day is None or not retention:
+                continue
+            limit = now - timedelta(days=retention)
+            if day > limit.date():
                 continue
             for file in folder.iterdir():
                 try:
@@ -180,7 +185,7 @@ class RecordingStore:
     def _stored(self) -> Iterator[Path]:
         """All files of all dates."""
         for folder in sorted(self._root.iterdir()) if self._root.is_dir() else ():
-            if _date(folder.name) is not None and folder.is_dir():
+            if _day(folder.name)[0] is not None and folder.is_dir():
                 yield from (file for file in sorted(folder.iterdir()) if file.is_file())
 
     def _reseal(self, file: Path) -> None:
@@ -188,8 +193,9 @@ class RecordingStore:
             self._seal(file, file, file.with_name(f"{file.name}.rekey.part"))
             _sync(file.parent)
 
-    def _store(self, folder: LiveFolder, call_id: str, at: datetime) -> str:
-        relative = PurePosixPath(at.date().isoformat()) / f"{call_id}.wav"
+    def _store(self, folder: LiveFolder, call_id: str, at: datetime, retention_days: int | None) -> str:
+        retention = "" if retention_days is None else f".{retention_days}d"
+        relative = PurePosixPath(f"{at.date().isoformat()}{retention}") / f"{call_id}.wav"
         target = self._root / relative
         if not target.parent.exists():
             target.parent.mkdir(exist_ok=True)
@@ -285,11 +291,16 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _date(name: str) -> date | None:
+def _day(folder: str) -> tuple[date | None, int | None]:
+    """The date of a folder's recordings, and their own retention; no date: it is no folder of recordings."""
+    parts = _FOLDER.fullmatch(folder)
+    if parts is None:
+        return None, None
     try:
-        return date.fromisoformat(name)
+        day = date.fromisoformat(parts["day"])
     except ValueError:
-        return None
+        return None, None
+    return day, None if parts["days"] is None else int(parts["days"])
 
 
 def _sync(path: Path) -> None:

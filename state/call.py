@@ -87,6 +87,8 @@ class Call(BaseModel):
     created_at: datetime
     recording_enabled: bool = False
     recording_channels: RecordingChannels = "mixed"
+    recording_retention_days: int | None = None
+    """None: `recording.retention_days`; 0: it is kept for ever."""
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     sink: str | None = None
     sink_token: str | None = None

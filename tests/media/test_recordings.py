@@ -277,6 +277,35 @@ def test_a_folder_goes_when_the_last_of_its_recordings_does(stores: Stores, root
     assert not evening.parent.exists()
 
 
+def test_an_enterprises_own_retention_is_that_of_its_recordings(stores: Stores, root: Path) -> None:
+    store = stores(retention_days=7)
+    paths = {}
+    for call_id, days in (("default", None), ("short", 2), ("long", 90), ("for-ever", 0)):
+        (live,) = store.live_paths(call_id, "mixed")
+        write_finished(live, sine(440, 0.1))
+        os.utime(live, (AT.timestamp(), AT.timestamp()))
+        paths[call_id] = store.open_path(store.keep(call_id, AT, days))
+        store.discard_live(call_id)
+    for age, left in (
+        (1.9, {"default", "short", "long", "for-ever"}),
+        (2.1, {"default", "long", "for-ever"}),
+        (7.1, {"long", "for-ever"}),
+        (90.1, {"for-ever"}),
+        (9000, {"for-ever"}),
+    ):
+        stores(retention_days=7).delete_expired(AT + timedelta(days=age))
+        assert {call_id for call_id, path in paths.items() if path.exists()} == left
+    # Nor is it deleted where the platform has no retention, but one that has its own is.
+    (live,) = store.live_paths("short", "mixed")
+    write_finished(live, sine(440, 0.1))
+    os.utime(live, (AT.timestamp(), AT.timestamp()))
+    again = store.open_path(store.keep("short", AT, 2))
+    store.discard_live("short")
+    assert stores(retention_days=0).delete_expired(AT + timedelta(days=3)) == 1
+    assert not again.exists()
+    assert [path.name for path in root.iterdir() if path.name[0] == "2"] == ["2026-03-04.0d"]
+
+
 def test_without_a_retention_nothing_is_deleted(stores: Stores, root: Path) -> None:
     ancient = stored(root, "a.wav", 10_000)
     assert stores(retention_days=0).delete_expired(NOW) == 0
