@@ -148,6 +148,7 @@ class CallService:
             created_at=utc_now(),
             recording_enabled=is_recorded(enterprise, wanted),
             recording_channels=profile.recording_channels or self._settings.recording.channels,
+            recording_retention_days=profile.retention_days,
             announcements=profile.announcements,
             policy=profile.policy,
             **self._sink_fields(wanted.sink),

@@ -15,6 +15,7 @@ import soundfile
 import structlog
 
 from api.errors import UnavailableError
+from media.file_vault import FileVault
 from media.recording_formats import SUFFIXES, EncodedType, EncodingStoppedError, encode
 
 log = structlog.get_logger()
@@ -34,7 +35,9 @@ SPARES = 16
 class RecordingEncoder:
     """Safe with several api processes on one folder: who holds the lock on the unfinished file makes it."""
 
-    def __init__(self, *, patience: float = PATIENCE) -> None:
+    def __init__(self, vault: FileVault | None = None, *, patience: float = PATIENCE) -> None:
+        """`vault`: opens the recordings, and seals what is made of them."""
+        self._vault = vault or FileVault()
         self._patience = patience
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="encoder")
         self._running: dict[Path, asyncio.Future[Path]] = {}
@@ -99,7 +102,7 @@ class RecordingEncoder:
             if target.exists():  # another process was faster: its file may be the one that is locked here
                 return target
             try:
-                encode(wav, part, kind, limit=SIZE_LIMIT, stopped=self._stopped)
+                self._write(wav, part, kind)
                 os.fsync(descriptor)
             except BaseException:
                 os.ftruncate(descriptor, 0)  # its name stays: others may wait for its lock
@@ -111,6 +114,17 @@ class RecordingEncoder:
             return part.replace(target)
         finally:
             os.close(descriptor)
+
+    def _write(self, wav: Path, part: Path, kind: EncodedType) -> None:
+        with self._vault.open(wav) as source:
+            if not self._vault.seals:
+                encode(source, part, kind, limit=SIZE_LIMIT, stopped=self._stopped)
+                return
+            # MPEG's writer goes back to its beginning: encrypted is what is whole, in memory until then.
+            with os.fdopen(os.memfd_create(part.name), "rb") as plain, part.open("wb") as sealed:
+                memory = Path(f"/proc/self/fd/{plain.fileno()}")
+                encode(source, memory, kind, limit=SIZE_LIMIT, stopped=self._stopped)
+                self._vault.seal(plain, sealed)
 
     def _wait_for_lock(self, descriptor: int) -> None:
         while True:

@@ -71,6 +71,7 @@ def build_services(settings: Settings) -> Services:
     redis = connect(settings.redis_url)
     keys = Keys(settings.redis.prefix)
     vault = Vault(settings.privacy)
+    recordings = RecordingStore(settings.recording)
     http = httpx2.AsyncClient(timeout=PROVIDER_TIMEOUT, trust_env=False)
     issuer = _embedded_issuer(settings, AssertionLog(redis, keys))
     token_keys: TokenKeys
@@ -96,8 +97,8 @@ def build_services(settings: Settings) -> Services:
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
         sinks=SinkAddresses.of(settings.notifier),
         vault=vault,
-        recordings=RecordingStore(settings.recording),
-        encoder=RecordingEncoder(),
+        recordings=recordings,
+        encoder=RecordingEncoder(recordings.vault),
         verifier=TokenVerifier(token_keys, settings.auth, issuer=name),
         issuer=issuer,
         sink_keys=public_keys(load_or_create_signing_key(settings.notifier.signing_key)),

@@ -11,7 +11,7 @@ from api.authorization import Client
 from api.calls_http import Calls
 from api.calls_schemas import CALL_ID_PATTERN
 from api.errors import ApiError
-from api.recording_responses import Base64JsonResponse
+from api.recording_responses import Base64JsonResponse, StoredFile
 from api.recordings_http import find_recording, note_download
 from api.services import Services, get_services
 from api.strict_json import StrictModel, read_json
@@ -114,7 +114,7 @@ async def download(
     call = await calls.get(client, callidentifier)
     if content.recording_id != recording_id(call):
         raise RefusedError(Refusal.INVALID_INPUT)
-    wav = anyio.Path(await anyio.to_thread.run_sync(find_recording, services, call))
-    size = (await wav.stat()).st_size
+    wav = await anyio.to_thread.run_sync(find_recording, services, call)
+    file = await StoredFile.at(wav, services.recordings.vault)
     await note_download(services, client, call, request.state.correlator, "recordingdownload")
-    return Base64JsonResponse({"code": SUCCESS, "description": "Success"}, "filedata", wav, size)
+    return Base64JsonResponse({"code": SUCCESS, "description": "Success"}, "filedata", file)

@@ -126,6 +126,8 @@ class EnterpriseProfile(Section):
     recording: Literal["requested", "always", "never"] = "requested"
     recording_channels: RecordingChannels | None = None
     """None: `recording.channels`."""
+    retention_days: int | None = Field(default=None, ge=0)
+    """Of the recordings of its calls from now on; 0: for ever; none: `recording.retention_days`."""
     announcements: AnnouncementSettings = AnnouncementSettings()
     max_calls: int | None = Field(default=None, ge=0)
     """Live calls at once; none: as many as the engines carry."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyrage
 from cryptography.fernet import Fernet
 from pydantic import (
     AfterValidator,
@@ -231,8 +232,20 @@ class PrivacySettings(Section):
     audit_retention_days: float = Field(default=365, gt=0)
 
 
+def check_recording_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    kind = pyrage.x25519.Recipient if text.startswith("age1") else pyrage.x25519.Identity
+    try:
+        kind.from_str(text)
+    except (pyrage.IdentityError, pyrage.RecipientError) as error:
+        raise ValueError("must be an AGE-SECRET-KEY-1... or its public age1...") from error
+    return key
+
+
 class RecordingSettings(Section):
     root: Path = Path("var/recordings")
+    keys: tuple[Annotated[SecretStr, AfterValidator(check_recording_key)], ...] = ()
+    """Stored recordings are encrypted with the first (age, X25519); the others still decrypt."""
     channels: RecordingChannels = "mixed"
     """mixed: mono; dual: stereo, the caller left and the callee right."""
     sample_rate: Literal[8000, 16000] = 8000

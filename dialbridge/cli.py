@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,10 @@ cdr = typer.Typer(help="Call detail records.", no_args_is_help=True)
 app.add_typer(cdr, name="cdr")
 audit = typer.Typer(help="Who did what with others' data.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
+erase = typer.Typer(help="What is kept of a call or of a number is deleted.", no_args_is_help=True)
+app.add_typer(erase, name="erase")
+recordings = typer.Typer(help="Stored recordings.", no_args_is_help=True)
+app.add_typer(recordings, name="recordings")
 dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(enterprises, name="enterprise")
@@ -139,6 +144,54 @@ def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None
     start, end = _period(start, end)
     with redis_in_reach():
         export(settings_of(config), start=start, end=end)
+
+
+@erase.command("call")
+def erase_one_call(
+    call_id: Annotated[str, typer.Argument(metavar="CALL_ID")], config: ConfigOption = None
+) -> None:
+    """Erase an ended call, with its recording. Its call detail record stays, with its numbers masked.
+
+    Exit status: 0 erased; 3 not now, as it is live or its recording is still being stored; 4 nothing is kept.
+    """
+    from dialbridge.erase import erase_call  # noqa: PLC0415
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", call_id):
+        raise typer.BadParameter("it is no call's id")
+    with redis_in_reach():
+        sys.exit(erase_call(settings_of(config), call_id))
+
+
+@erase.command("number")
+def erase_one_number(
+    number: Annotated[str, typer.Argument(metavar="+E164")],
+    members: Annotated[bool, typer.Option("--members", help="It is no member any more, either.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Erase all calls of a number, with their recordings; a JSON line for each.
+
+    Exit status: as of `erase call`. While one of its calls is live, none is erased.
+    """
+    from dialbridge.erase import erase_number  # noqa: PLC0415
+
+    if not re.fullmatch(r"\+[1-9][0-9]{4,14}", number):
+        raise typer.BadParameter("it must be like +441632960000 (E.164)")
+    with redis_in_reach():
+        sys.exit(erase_number(settings_of(config), number, members=members))
+
+
+@recordings.command("rekey")
+def rekey_recordings(config: ConfigOption = None) -> None:
+    """Encrypt with the first of `recording.keys` what another key has encrypted, or none."""
+    from dialbridge.recordings import rekey  # noqa: PLC0415
+
+    try:
+        done = rekey(settings_of(config))
+    except (ConfigurationError, OSError) as error:
+        fail(str(error))
+    print(f"{done.changed} files encrypted anew", file=sys.stderr)
+    if done.failed:
+        fail(f"{done.failed} files could not be read or written, and are left as they were")
 
 
 CallIdsArgument = Annotated[

@@ -257,7 +257,8 @@ class RedisLink:
     async def _keep(self, call: Call) -> None:
         path: str | None = None
         try:
-            path = await self._beside(self._recordings.keep, call.id, utc_now())
+            retention = call.recording_retention_days
+            path = await self._beside(self._recordings.keep, call.id, utc_now(), retention)
         except (RecordingError, OSError) as error:
             log.error("the recording could not be stored", call_id=call.id, error=str(error))
         except Exception:
@@ -289,7 +290,9 @@ class RedisLink:
     async def _save(self, folder: LiveFolder, call_id: str) -> None:
         """One recording of a dead engine; what cannot be stored now stays for the next look."""
         try:
-            path = await self._beside(self._recordings.salvage, folder, call_id)
+            call = await self._persist(lambda: self._calls.get(call_id))
+            retention = None if call is None else call.recording_retention_days
+            path = await self._beside(self._recordings.salvage, folder, call_id, retention)
             if path is not None:
                 known = await self._persist(lambda: self._calls.attach_recording(call_id, path))
                 log.info("the recording of a dead engine was saved", call_id=call_id, call_is_known=known)

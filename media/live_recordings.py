@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -48,6 +49,25 @@ class LiveFolder:
             if path.is_dir() and (lock := _lock_of_dead(path)) is not None:
                 yield cls(path, lock)
 
+    @classmethod
+    def erase(cls, root: Path, call_id: str) -> int:
+        """Delete what dead engines left of a call; how many files.
+
+        Raises BlockingIOError while an engine that lives has it, or saves it; OSError.
+        """
+        live, count = root / LIVE_FOLDER, 0
+        for path in sorted(live.iterdir()) if live.is_dir() else ():
+            if not list(path.glob(f"{escape(call_id)}.*")):
+                continue
+            if (lock := _lock_of_dead(path)) is None:
+                raise BlockingIOError("the recording is still being stored; try again")
+            folder = cls(path, lock)
+            for file in path.glob(f"{escape(call_id)}.*"):
+                file.unlink(missing_ok=True)
+                count += 1
+            folder.close()
+        return count
+
     def paths(self, call_id: str, channels: RecordingChannels) -> tuple[Path, ...]:
         """Where the recorders of a call write: one file, or the caller's and the callee's."""
         sides = ("",) if channels == "mixed" else SIDES
@@ -58,6 +78,10 @@ class LiveFolder:
         mixed = self.paths(call_id, "mixed")
         return mixed if mixed[0].exists() else self.paths(call_id, "dual")
 
+    def scratch(self, call_id: str) -> Path:
+        """For what is made of a call's files before it is encrypted."""
+        return self.path / f"{call_id}.scratch"
+
     def call_ids(self) -> list[str]:
         """The calls that have files here."""
         stems = [path.stem for path in self.path.glob("*.wav")]
@@ -65,7 +89,7 @@ class LiveFolder:
 
     def discard(self, call_id: str) -> None:
         """Delete the files of a call. Raises OSError."""
-        for path in self.files(call_id):
+        for path in (*self.files(call_id), self.scratch(call_id)):
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

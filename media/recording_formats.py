@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -56,7 +56,9 @@ class Encoding:
         )
 
 
-def encode(wav: Path, target: Path, kind: EncodedType, *, limit: int, stopped: threading.Event) -> None:
+def encode(
+    wav: Path | BinaryIO, target: Path, kind: EncodedType, *, limit: int, stopped: threading.Event
+) -> None:
     """Write `wav` to `target` at the best quality that keeps it within `limit` bytes.
 
     The channels of a very long `dual` recording are mixed; what is too long for any quality exceeds `limit`.

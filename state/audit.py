@@ -24,6 +24,9 @@ class AuditedAction(StrEnum):
     MEMBER_REMOVED = "member.removed"
     CLIENT_ASSIGNED = "client.assigned"
     CLIENT_REMOVED = "client.removed"
+    CALL_ERASED = "call.erased"
+    NUMBER_ERASED = "number.erased"
+    """Its subject is the number, masked."""
 
 
 class AuditEntry(BaseModel):

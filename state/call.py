@@ -92,6 +92,8 @@ class Call(BaseModel):
     created_at: datetime
     recording_enabled: bool = False
     recording_channels: RecordingChannels = "mixed"
+    recording_retention_days: int | None = None
+    """None: `recording.retention_days`; 0: it is kept for ever."""
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     policy: Nested[EnterprisePolicy] = Field(default=EnterprisePolicy(), exclude=True)
     """The enterprise's, for where a redirection may lead. Only the engine is told: it may be long."""

@@ -1,7 +1,9 @@
-"""Call detail records: one for each call, written with its terminal event and never changed afterwards."""
+"""Call detail records: one for each call, written with its terminal event. Nothing changes it but the
+erasure of the call (state/erasure.py)."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +17,7 @@ from state.call import CallState, DisconnectionReason, Nested, PressedDigit, Rec
 from state.connection import load_script
 from state.keys import Keys
 from state.quality import LegQuality
-from state.streams import added_at, read_stream
+from state.streams import added_at, milliseconds, read_stream
 
 
 class CallDetailRecord(BaseModel):
@@ -59,14 +61,22 @@ class CallDetailRecords:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._key = keys.cdrs
+        self._masked = keys.cdrs_masked
 
     async def between(self, start: datetime, end: datetime) -> AsyncIterator[CallDetailRecord]:
         """Those written from `start` until before `end`, in the order in which they were written.
 
         By the clock of the Redis server. Raises one of `state.connection.UNREACHABLE`.
         """
-        async for _, fields in read_stream(self._redis, self._key, start, end):
+        span = (milliseconds(start), f"({milliseconds(end)}")
+        pairs: Any = await self._redis.zrangebyscore(self._masked, *span, withscores=True)
+        masked = deque(pairs)
+        async for entry_id, fields in read_stream(self._redis, self._key, start, end):
+            while masked and masked[0][1] <= milliseconds(added_at(entry_id)):
+                yield CallDetailRecord.model_validate_json(masked.popleft()[0])
             yield CallDetailRecord.model_validate_json(fields["record"])
+        for record, _ in masked:
+            yield CallDetailRecord.model_validate_json(record)
 
     async def oldest(self) -> datetime | None:
         """When the first of those that are kept was written."""

@@ -45,6 +45,11 @@ class Keys:
         return f"{self.root}cdrs:writer"
 
     @property
+    def cdrs_masked(self) -> str:
+        """sorted set: those of them whose numbers are masked (JSON), by when they were written (ms)."""
+        return f"{self.root}cdrs:masked"
+
+    @property
     def audit(self) -> str:
         """stream: who did what with what is others' business."""
         return f"{self.root}audit"
@@ -88,6 +93,15 @@ class Keys:
         # Hashed: where one ends and the other begins must not be the client's to say.
         names = json.dumps([enterprise_id, client_id, key])
         return f"{self.root}idempotency:{sha256(names.encode()).hexdigest()}"
+
+    @property
+    def idempotencies(self) -> str:
+        """pattern of all those."""
+        return f"{self.root}idempotency:*"
+
+    def naming(self, number: str) -> str:
+        """pattern of all keys whose names contain a phone number."""
+        return f"{self.root}*{number}*"
 
     @property
     def engines(self) -> str:

@@ -90,7 +90,7 @@ class Outbox:
         return Claim([_delivery(*entry) for entry in claimed], None if wait < 0 else wait / 1000)
 
     async def settle(self, delivery: Delivery, met: Meeting = Meeting.PROMPT) -> None:
-        """Delivered: the call's next event becomes due."""
+        """Delivered: the call's next event becomes due. With the last one the sink's credential goes."""
         await self._drop(delivery, DeliveryOutcome.DELIVERED, met)
 
     async def drop(self, delivery: Delivery) -> None:
@@ -100,7 +100,7 @@ class Outbox:
     async def _drop(self, delivery: Delivery, outcome: DeliveryOutcome | None, met: Meeting) -> None:
         keys, call_id = self._keys, delivery.event.call_id
         await self._settle(
-            keys=[keys.outbox(call_id), keys.outbox_attempt(call_id)],
+            keys=[keys.outbox(call_id), keys.outbox_attempt(call_id), keys.call(call_id)],
             args=self._of(delivery, outcome, met),
         )
 

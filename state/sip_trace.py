@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
+from state.connection import load_script
 from state.keys import Keys
 
 MESSAGES_PER_CALL = 400
@@ -35,13 +36,17 @@ class SipTrace:
         self._redis = redis
         self._keys = keys
         self._retention = retention
+        self._append = load_script(redis, "append_sip")
 
     async def append(self, messages: list[SipMessage]) -> None:
+        """Messages of calls whose record has gone are dropped."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for message in messages:
-                key = self._keys.sip(message.call_id)
-                pipe.xadd(key, {"message": message.model_dump_json()}, maxlen=MESSAGES_PER_CALL)
-                pipe.expire(key, self._retention)
+                await self._append(
+                    keys=[self._keys.call(message.call_id), self._keys.sip(message.call_id)],
+                    args=[message.model_dump_json(), MESSAGES_PER_CALL, self._retention],
+                    client=pipe,
+                )
             await pipe.execute()
 
     async def read(self, call_id: str) -> list[SipMessage]:

@@ -1,6 +1,7 @@
 -- The oldest undelivered event of a call will not be delivered: keep it as a dead letter and make the next one due.
 -- If no event of the call can be delivered any more, bury those that wait too, and say so in the record, so that
--- later ones follow them (transition.lua). A notifier whose lease was lost buries nothing.
+-- later ones follow them (transition.lua). The record counts its dead letters (settle_delivery.lua).
+-- A notifier whose lease was lost buries nothing.
 -- KEYS: 1 outbox, 2 attempt, 3 call, 4 dead letters
 -- ARGV: 1 key root, 2 sink, 3 call id, 4 event JSON, 5-9 of the attempt (note_attempt), 10 reason,
 --       11 '1' to bury all of the call, 12 retention in ms
@@ -18,8 +19,11 @@ for _ = 1, buried do
   redis.call('XADD', KEYS[4], 'MINID', '~', oldest, '*', 'event', event, 'reason', ARGV[10])
 end
 redis.call('DEL', KEYS[2])
-if ARGV[11] == '1' and redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('HSET', KEYS[3], 'delivery_stopped', ARGV[10])
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  redis.call('HINCRBY', KEYS[3], 'dead_letters', buried)
+  if ARGV[11] == '1' then redis.call('HSET', KEYS[3], 'delivery_stopped', ARGV[10]) end
+  -- Of no use to anybody, also if the letters are sent again: `sink_token_expires_at` stays.
+  if ARGV[10] == 'token_expired' then redis.call('HDEL', KEYS[3], 'sink_token') end
 end
 local left = redis.call('LLEN', KEYS[1])
 give_back(queue, now, ARGV[3], left > 0 and now or nil)

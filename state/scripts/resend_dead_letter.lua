@@ -12,6 +12,7 @@ local time = redis.call('TIME')
 redis.call('RPUSH', KEYS[3], event)
 redis.call('ZADD', KEYS[4], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
 redis.call('HDEL', KEYS[2], 'delivery_stopped')
+redis.call('HINCRBY', KEYS[2], 'dead_letters', -1)
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('PUBLISH', KEYS[5], ARGV[2])
 return 'resent'

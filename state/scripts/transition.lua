@@ -27,6 +27,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if current[10] then
   redis.call('XADD', KEYS[8], '*', 'event', ARGV[5], 'reason', current[10])
+  redis.call('HINCRBY', KEYS[1], 'dead_letters', 1)
 elseif current[4] then
   redis.call('RPUSH', KEYS[3], ARGV[5])
   redis.call('ZADD', KEYS[4], 'NX', now, call_id)

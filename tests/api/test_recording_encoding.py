@@ -11,7 +11,10 @@ import pytest
 
 from api.errors import UnavailableError
 from api.recording_encoding import SPARES, RecordingEncoder
+from config import RecordingSettings
+from media.recordings import RecordingStore
 from tests.media.wav_samples import sine, write_finished
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +79,23 @@ async def test_another_process_that_had_begun_it_finishes_it_for_both(
     assert first == second == tmp_path / "c1.ogg"
     assert not (tmp_path / "c1.ogg.part").exists()
     await other.close()
+
+
+async def test_what_is_erased_while_it_is_encoded_does_not_come_back(
+    encoder: RecordingEncoder, tmp_path: Path
+) -> None:
+    wav = tmp_path / "2026-11-22" / "c1.wav"
+    wav.parent.mkdir()
+    write_finished(wav, np.tile(sine(440, 60), 60))
+    with pytest.raises(UnavailableError):
+        await encoder.encoded(wav, "audio/ogg")
+    part = wav.with_name("c1.ogg.part")
+    await asyncio.to_thread(wait_until, lambda: part.exists() and part.stat().st_size > 0)
+    store = RecordingStore(RecordingSettings(root=tmp_path))
+    assert await asyncio.to_thread(store.erase, "c1") == 2
+    with pytest.raises(FileNotFoundError):
+        await patiently(encoder, wav)
+    assert list(wav.parent.iterdir()) == []
 
 
 async def test_temporary_files_do_not_pile_up(encoder: RecordingEncoder, tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
+import pyrage
 import pytest
 import soundfile
+from pydantic import SecretStr
 
+from media.file_vault import FileVault
 from state.audit import AuditEntry, AuditLog
 from state.call import RecordingResult
 from state.connection import connect
@@ -365,8 +368,9 @@ def forget_peak(pid: int) -> None:
 
 
 @pytest.mark.parametrize("accept", ["audio/wav", "application/json"])
+@pytest.mark.parametrize("keys", [[], [str(pyrage.x25519.Identity.generate())]], ids=["plain", "encrypted"])
 def test_a_large_recording_is_never_whole_in_memory(
-    redis_url: str, prefix: str, tmp_path: Path, engine: PlayedEngine, accept: str
+    redis_url: str, prefix: str, tmp_path: Path, engine: PlayedEngine, accept: str, keys: list[str]
 ) -> None:
     """200 MB (of silence, sparse: it costs no disk); as JSON it is encoded first."""
     call_id, path = ended(engine, tmp_path)
@@ -378,7 +382,12 @@ def test_a_large_recording_is_never_whole_in_memory(
         for offset, length in ((4, 36 + 200_000_000), (40, 200_000_000)):
             file.seek(offset)
             file.write(length.to_bytes(4, "little"))
-    api = ApiProcess(write_config(tmp_path, redis_url, prefix))
+    if keys:
+        with path.open("rb") as plain, path.with_suffix(".sealed").open("wb") as sealed:
+            FileVault([SecretStr(key) for key in keys]).seal(plain, sealed)
+        path.with_suffix(".sealed").replace(path)
+    changes = {"recording": {"root": str(tmp_path / "recordings"), "keys": keys}}
+    api = ApiProcess(write_config(tmp_path, redis_url, prefix, changes=changes))
     api.start()
     headers = {**bearer(api.root), "Accept": accept}
     url = f"{api.root}{BASE_PATH}/calls/{call_id}/recording"
@@ -391,7 +400,7 @@ def test_a_large_recording_is_never_whole_in_memory(
             received = sum(len(chunk) for chunk in answer.iter_bytes())
         assert received == int(answer.headers["content-length"])
         if accept == "audio/wav":
-            assert received == path.stat().st_size
+            assert received == 44 + 200_000_000
     assert peak_memory(api.pid) - before < 50_000_000
     assert api.terminate() == 0
 

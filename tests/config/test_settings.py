@@ -52,6 +52,7 @@ def test_the_environment_overrides_one_key_of_the_file(
             "ringback.tone: Value error, cadence needs an off time",
         ),
         ("[trunk]\ncodecs = ['PCMU', 'PCMU']\n", "codecs names a codec twice"),
+        ("[recording]\nkeys = ['age1x']\n", "recording.keys.0: Value error, must be an AGE-SECRET-KEY-1"),
         ("[trunk]\nsession_expires = 100\nmin_se = 200\n", "session_expires must not be below min_se"),
         (
             "[[clients]]\nid = 'crm'\nsecret = 's'\nenterprise = 'acme'\n",

@@ -89,10 +89,11 @@ class Bench:
     def registry(self, redis: Redis) -> EngineRegistry:
         return EngineRegistry(redis, Keys(), lost_after=60)
 
-    def connected(self, call_id: str) -> Call:
+    def connected(self, call_id: str, retention_days: int | None = None) -> Call:
         """A recorded call that is `connected`."""
         call = Call(
             id=call_id,
+            recording_retention_days=retention_days,
             client_id="client",
             enterprise_id="acme",
             caller="+447700900001",
@@ -161,7 +162,7 @@ def bench(redis_url: str, root: Path) -> Iterator[Bench]:
 
 
 def test_the_recording_of_a_dead_engine_reaches_its_call(bench: Bench, root: Path) -> None:
-    bench.connected("ended")
+    bench.connected("ended", retention_days=30)
     bench.connected("live-still")
     bench.reap("ended")
     for path in left_by_dead_engine(root, "ended", "live-still", "unknown"):
@@ -172,9 +173,12 @@ def test_the_recording_of_a_dead_engine_reaches_its_call(bench: Bench, root: Pat
     ended = bench.record("ended")
     assert ended.recording_result is RecordingResult.SUCCESS
     assert ended.recording_path is not None
+    assert ended.recording_path.endswith(".30d/ended.wav")
     np.testing.assert_array_equal(read(root / ended.recording_path)[1][:, 0], SPOKEN)
     # Its engine is not lost yet: whoever ends it finds the recording.
-    assert bench.record("live-still").recording_path is not None
+    found = bench.record("live-still").recording_path
+    assert found is not None
+    assert len(Path(found).parent.name) == len("2026-03-04")
     bench.reap("live-still")
     assert bench.record("live-still").recording_result is RecordingResult.SUCCESS
     # Nobody knows the third call, but its recording is not thrown away.
@@ -194,11 +198,12 @@ def test_one_recording_that_cannot_be_saved_does_not_stop_the_others(bench: Benc
 
 
 def test_a_live_file_goes_when_redis_has_the_end_of_its_call(bench: Bench, root: Path) -> None:
-    call = bench.connected("c1")
+    call = bench.connected("c1", retention_days=30)
     bench.start()
     (live,) = bench.recordings.live_paths("c1", "mixed")
     write_finished(live, SPOKEN)
     path = bench.keep(call)
+    assert path.endswith(".30d/c1.wav")
     assert live.exists()
     bench.end(call, path)
     wait_until(lambda: not live.exists())

@@ -90,10 +90,11 @@ def fill(ballast: Path) -> None:
             return
 
 
-def outcome(channels: RecordingChannels, situation: str, folder: Path) -> list[str]:
+def outcome(channels: RecordingChannels, situation: str, folder: Path, keys: list[str]) -> list[str]:
     """What RecordingStore makes of the recording, and the names of all that is stored then."""
     subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(folder)), check=True)
-    store = RecordingStore(RecordingSettings(root=folder / "root", free_space_floor_mb=0))
+    settings = {"root": folder / "root", "free_space_floor_mb": 0, "keys": keys}
+    store = RecordingStore(RecordingSettings.model_validate(settings))
     try:
         if situation == "read-only":
             assert store.has_room()
@@ -107,4 +108,5 @@ def outcome(channels: RecordingChannels, situation: str, folder: Path) -> list[s
 
 
 if __name__ == "__main__":
-    Path(sys.argv[4]).write_text("\n".join(outcome(sys.argv[1], sys.argv[2], Path(sys.argv[3]))))  # type: ignore[arg-type]
+    channels, situation, disk, report, *keys = sys.argv[1:]
+    Path(report).write_text("\n".join(outcome(channels, situation, Path(disk), keys)))  # type: ignore[arg-type]

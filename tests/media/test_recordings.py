@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyrage
 import pytest
+from pydantic import SecretStr
 
 from config import RecordingSettings
+from media.file_vault import FileVault
 from media.recordings import RecordingStore
 from media.wav_files import HEADER, RecordingError
 from tests.media.wav_samples import read, sine, write_cut_short, write_finished
 from tests.support.audio import has_tone, lacks_tone
 
+KEY = str(pyrage.x25519.Identity.generate())
 AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 
 Stores = Callable[..., RecordingStore]
@@ -31,7 +35,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
     made: list[RecordingStore] = []
 
     def make(**settings: Any) -> RecordingStore:
-        made.append(RecordingStore(RecordingSettings(root=tmp_path / "root", **settings)))
+        made.append(RecordingStore(RecordingSettings.model_validate({"root": tmp_path / "root", **settings})))
         return made[-1]
 
     yield make
@@ -120,7 +124,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from config import RecordingSettings
 from media.recordings import RecordingStore
-store = RecordingStore(RecordingSettings(root=Path(sys.argv[1]), sample_rate=8000))
+settings = {"root": sys.argv[1], "sample_rate": 8000, "keys": sys.argv[4:]}
+store = RecordingStore(RecordingSettings.model_validate(settings))
 for live in store.live_paths("c1", "dual"):
     length = int(sys.argv[2])
     with live.open("wb") as file:
@@ -132,15 +137,17 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def test_a_long_recording_is_never_whole_in_memory(root: Path) -> None:
+@pytest.mark.parametrize("keys", [[], [KEY]])
+def test_a_long_recording_is_never_whole_in_memory(root: Path, keys: list[str]) -> None:
     """Two files of an hour at 16 kHz, 230 MB together (sparse: they cost no disk)."""
     length = 3600 * 16000 * 2
     header = HEADER.pack(
         *(b"RIFF", 36 + length, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", length)
     )
-    command = [sys.executable, "-c", MEASURED_KEEP, str(root), str(length), header.hex()]
+    command = [sys.executable, "-c", MEASURED_KEEP, str(root), str(length), header.hex(), *keys]
     path, megabytes = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    assert (root / path).stat().st_size == 44 + length
+    vault = FileVault([SecretStr(key) for key in keys])
+    assert vault.stat(root / path).st_size == 44 + length
     assert int(megabytes) < 50
 
 
@@ -189,10 +196,13 @@ def test_a_call_without_a_recorder_has_no_recording(stores: Stores) -> None:
         store.keep("c1", AT)
 
 
-def test_a_file_that_cannot_be_stored_stays_for_later(stores: Stores, root: Path) -> None:
-    """As on a disk with no room for the second copy that a dual recording needs."""
-    store = stores()
-    for live in store.live_paths("c1", "dual"):
+@pytest.mark.parametrize(("channels", "keys"), [("dual", ()), ("dual", (KEY,)), ("mixed", (KEY,))], ids=str)
+def test_a_file_that_cannot_be_stored_stays_for_later(
+    stores: Stores, root: Path, channels: Any, keys: tuple[str, ...]
+) -> None:
+    """As on a disk with no room for the second copy that a dual or an encrypted recording needs."""
+    store = stores(keys=keys)
+    for live in store.live_paths("c1", channels):
         write_finished(live, sine(440, 10.0))
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
@@ -265,6 +275,35 @@ def test_a_folder_goes_when_the_last_of_its_recordings_does(stores: Stores, root
     assert store.delete_expired(NOW) == 1
     assert store.delete_expired(NOW + timedelta(days=1)) == 2
     assert not evening.parent.exists()
+
+
+def test_an_enterprises_own_retention_is_that_of_its_recordings(stores: Stores, root: Path) -> None:
+    store = stores(retention_days=7)
+    paths = {}
+    for call_id, days in (("default", None), ("short", 2), ("long", 90), ("for-ever", 0)):
+        (live,) = store.live_paths(call_id, "mixed")
+        write_finished(live, sine(440, 0.1))
+        os.utime(live, (AT.timestamp(), AT.timestamp()))
+        paths[call_id] = store.open_path(store.keep(call_id, AT, days))
+        store.discard_live(call_id)
+    for age, left in (
+        (1.9, {"default", "short", "long", "for-ever"}),
+        (2.1, {"default", "long", "for-ever"}),
+        (7.1, {"long", "for-ever"}),
+        (90.1, {"for-ever"}),
+        (9000, {"for-ever"}),
+    ):
+        stores(retention_days=7).delete_expired(AT + timedelta(days=age))
+        assert {call_id for call_id, path in paths.items() if path.exists()} == left
+    # Nor is it deleted where the platform has no retention, but one that has its own is.
+    (live,) = store.live_paths("short", "mixed")
+    write_finished(live, sine(440, 0.1))
+    os.utime(live, (AT.timestamp(), AT.timestamp()))
+    again = store.open_path(store.keep("short", AT, 2))
+    store.discard_live("short")
+    assert stores(retention_days=0).delete_expired(AT + timedelta(days=3)) == 1
+    assert not again.exists()
+    assert [path.name for path in root.iterdir() if path.name[0] == "2"] == ["2026-03-04.0d"]
 
 
 def test_without_a_retention_nothing_is_deleted(stores: Stores, root: Path) -> None:
