@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from api.errors import (
     InvalidTokenContextError,
     NotFoundError,
     PermissionDeniedError,
+    QuotaExceededError,
     RecordingNotSupportedError,
     TooManyRequestsError,
     UnavailableError,
@@ -25,7 +27,7 @@ from api.policy import CallPolicy, is_recorded
 from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
 from api.wanted_call import Sink, WantedCall
-from config import Settings
+from config import PoolSettings, Settings
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
     CallStore,
@@ -35,6 +37,7 @@ from state.calls import (
     Limits,
     NoRecorder,
     Placed,
+    QuotaExceeded,
     ReleaseResult,
     Repeated,
     TooMany,
@@ -49,6 +52,10 @@ RELEASE_TIMEOUT = 8.0
 
 CALL_ENDS_AFTER = 5
 """Seconds that a client with too many live calls is told to wait: nobody knows when one of them ends."""
+
+
+POOL_TOPPED_UP_AFTER = 3600
+"""Seconds to wait for a pool that only its owner fills: nobody knows when."""
 
 
 class CallService:
@@ -132,7 +139,9 @@ class CallService:
         profile = client.enterprise.profile
         limits = Limits(profile.max_calls, profile.max_cps)
         with redis_reachable():
-            match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
+            match await self._calls.create(
+                call, first, limits=limits, pool=profile.pool, idempotency=idempotency
+            ):
                 case Placed(engine_id):
                     log.info(
                         "call_created",
@@ -149,6 +158,8 @@ class CallService:
                     raise TooManyRequestsError("The enterprise has too many live calls.", CALL_ENDS_AFTER)
                 case TooMany(retry_after=float(seconds)):
                     raise TooManyRequestsError("The enterprise starts calls too fast.", math.ceil(seconds))
+                case QuotaExceeded(in_use):
+                    raise QuotaExceededError(_more_minutes_after(profile.pool, utc_now(), in_use=in_use))
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
@@ -194,3 +205,14 @@ class CallService:
         if ended.state is CallState.FAILED:
             # It failed before the release reached it: a 204 would promise `disconnected`.
             raise CallEndedError
+
+
+def _more_minutes_after(pool: PoolSettings | None, now: datetime, *, in_use: bool) -> int:
+    """Seconds until the pool may have enough for a call."""
+    if in_use:
+        return CALL_ENDS_AFTER
+    if pool is None or pool.monthly_minutes is None:
+        return POOL_TOPPED_UP_AFTER
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return math.ceil((next_month - now).total_seconds())

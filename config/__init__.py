@@ -4,6 +4,7 @@ from config.enterprises import (
     AnnouncementSettings,
     EnterpriseProfile,
     EnterpriseSettings,
+    PoolSettings,
     RecordingChannels,
 )
 from config.settings import (
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigurationError",
     "EnterpriseProfile",
     "EnterpriseSettings",
+    "PoolSettings",
     "RecordingChannels",
     "RecordingSettings",
     "RingbackSettings",

@@ -50,9 +50,10 @@ class B2bua:
         *,
         publish: Callable[[Call, sig.Publish, Findings], None],
         keep_findings: Callable[[Call, Findings], None],
+        extend_quota: Callable[[Call, int], None],
         store_recording: Callable[[Call], None],
     ) -> None:
-        """`publish`, `keep_findings` and `store_recording` hand work to the Redis thread and return at once.
+        """`publish` and those that follow it hand work to the Redis thread and return at once.
 
         Raises pj.Error when the SIP stack cannot start, ConfigurationError for an unusable prompt.
         """
@@ -75,6 +76,7 @@ class B2bua:
         self.endpoint.play_hold_music(self.prompts.hold_music)
         self.publish = publish
         self.keep_findings = keep_findings
+        self.extend_quota = extend_quota
         self._recordings = recordings
         self._store_recording = store_recording
         self._sessions: dict[str, CallSession] = {}
@@ -111,6 +113,9 @@ class B2bua:
 
     def recording_stored(self, call_id: str, path: str | None) -> None:
         self._tell(call_id, sig.RecordingFinished(path))
+
+    def quota_granted(self, call_id: str, seconds: int) -> None:
+        self._tell(call_id, sig.QuotaGranted(seconds))
 
     def ownership_lost(self, call_id: str) -> None:
         self._tell(call_id, sig.OwnershipLost())

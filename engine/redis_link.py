@@ -28,6 +28,7 @@ from state.calls import CallStore, TransitionResult
 from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
+from state.pool import MinutePools
 from state.sip_trace import SipMessage, SipTrace
 
 log = structlog.get_logger("engine")
@@ -49,11 +50,18 @@ class RecordingStored:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaGranted:
+    call_id: str
+    seconds: int
+    """In all."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnershipLost:
     call_id: str
 
 
-Incoming = Command | RecordingStored | OwnershipLost
+Incoming = Command | RecordingStored | QuotaGranted | OwnershipLost
 
 
 class RedisLink:
@@ -66,6 +74,7 @@ class RedisLink:
         retention, lost_after = settings.call.retention, settings.engine.lost_after
         self.inbox: deque[Incoming] = deque()
         self._calls = CallStore(redis, keys, retention=retention, engine_lost_after=lost_after)
+        self._pools = MinutePools(redis, keys)
         self._registry = EngineRegistry(redis, keys, lost_after=lost_after)
         self._trace = SipTrace(redis, keys, retention=retention)
         self._recordings = recordings
@@ -105,6 +114,10 @@ class RedisLink:
     def keep_findings(self, call: Call, findings: Findings) -> None:
         """What is known of a live call so far; lost when Redis is away, as the next of it come soon."""
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep_found(call, findings), self._writers))
+
+    def extend_quota(self, call: Call, granted: int) -> None:
+        """Ask for more than the `granted` seconds; the inbox gets the answer, also when Redis is away."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._extend(call, granted), self._writers))
 
     def publish_sip(self, message: SipMessage) -> None:
         self._loop.call_soon_threadsafe(self._collect, message)
@@ -239,6 +252,14 @@ class RedisLink:
             await self._calls.keep_findings(call.id, findings)
         except (RedisError, OSError) as error:
             log.warning("what is known of a call was not kept", call_id=call.id, error=repr(error))
+
+    async def _extend(self, call: Call, granted: int) -> None:
+        total: int | None = granted
+        try:
+            total = await self._pools.extend(call.id, call.epoch, granted)
+        except (RedisError, OSError) as error:
+            log.warning("no more minutes were reserved", call_id=call.id, error=repr(error))
+        self.inbox.append(OwnershipLost(call.id) if total is None else QuotaGranted(call.id, total))
 
     async def _keep(self, call: Call) -> None:
         path: str | None = None

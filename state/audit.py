@@ -17,6 +17,7 @@ from state.streams import added_at, milliseconds, read_stream
 
 class AuditedAction(StrEnum):
     RECORDING_READ = "recording.read"
+    POOL_TOPPED_UP = "pool.top_up"
 
 
 class AuditEntry(BaseModel):
@@ -26,10 +27,10 @@ class AuditEntry(BaseModel):
     """UTC, by the clock of the Redis server."""
     action: AuditedAction
     actor: str
-    """The client's id."""
+    """The client's id, or `os:` and the name of the user who gave a command."""
     enterprise_id: str
     subject: str
-    """The call's id."""
+    """The call's id, or the top-up's reference."""
     correlator: str | None = None
     detail: str | None = None
 

@@ -88,6 +88,14 @@ class Call(BaseModel):
     recording_enabled: bool = False
     recording_channels: RecordingChannels = "mixed"
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
+    billing_increment: int = 1
+    """Seconds; as the enterprise's pool had it when the call was made."""
+    quota_slice: int | None = None
+    """Seconds that are reserved in the enterprise's pool at once; None: the call needs no pool."""
+    granted_seconds: int | None = None
+    """Reserved so far: the call may talk no longer than this."""
+    billed_seconds: int | None = None
+    """Once it has ended."""
     sink: str | None = None
     sink_token: str | None = None
     """As `state.vault` seals it."""

@@ -10,9 +10,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from config import PoolSettings
 from state.call import LIVE_STATES, Call, CallEvent, CallState, Findings, Transition
 from state.connection import load_script, stream_entries
 from state.keys import Keys
+from state.pool import script_settings
 
 PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
     CallState.CALLING_CALLER: (CallState.INITIATING,),
@@ -74,6 +76,14 @@ class TooMany:
     """Seconds until they may; None: when one of its calls has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaExceeded:
+    """The enterprise's pool has not enough free seconds for another call."""
+
+    in_use: bool
+    """It would have them if some of its live calls ended."""
+
+
 class NoRoom:
     """No engine is up with a free slot."""
 
@@ -82,7 +92,7 @@ class NoRecorder:
     """Engines have room, but none of them can record another call."""
 
 
-CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany
+CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany | QuotaExceeded
 
 
 class TransitionResult(StrEnum):
@@ -114,8 +124,8 @@ class CallStore:
         self._keys = keys
         self._retention = retention
         self._lost_after_ms = int(engine_lost_after * 1000)
-        self._create = load_script(redis, "create_call")
-        self._transition = load_script(redis, "transition")
+        self._create = load_script(redis, "create_call", "pool")
+        self._transition = load_script(redis, "transition", "pool")
         self._release = load_script(redis, "request_release")
         self._keep = load_script(redis, "keep_findings")
         self._attach = load_script(redis, "attach_recording")
@@ -136,9 +146,13 @@ class CallStore:
         first: CallEvent,
         *,
         limits: Limits = Limits(),
+        pool: PoolSettings | None = None,
         idempotency: Idempotency | None = None,
     ) -> CreationResult:
-        """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
+        """Write a call as `initiating` and hand it to the engine with the most room, or change nothing.
+
+        `pool`: whose seconds the call needs; None: none.
+        """
         keys = self._keys
         names: list[str] = []
         values: list[str | int] = []
@@ -166,6 +180,7 @@ class CallStore:
                 self._lost_after_ms,
                 "" if limits.max_calls is None else limits.max_calls,
                 "" if limits.max_cps is None else limits.max_cps,
+                "" if pool is None else script_settings(pool),
                 *values,
             ],
         )
@@ -182,6 +197,8 @@ class CallStore:
                 return TooMany(None)
             case ["too_fast", milliseconds]:
                 return TooMany(milliseconds / 1000)
+            case ["quota_exceeded", in_use]:
+                return QuotaExceeded(bool(in_use))
             case ["key_reused"]:
                 return KeyReused()
             case _:

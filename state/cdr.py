@@ -33,6 +33,11 @@ class CallDetailRecord(BaseModel):
     """`disconnected` or `failed`."""
     reason: DisconnectionReason | None = None
     duration: int | None = None
+    billed_seconds: int = 0
+    """`duration` rounded up to `billing_increment`, and never more than was granted."""
+    billing_increment: int = 1
+    granted_seconds: int | None = None
+    """Reserved in the enterprise's pool; None: the call needed none."""
     engine_id: str | None = None
     correlator: str | None = None
     recording_enabled: bool = False

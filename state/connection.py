@@ -46,6 +46,7 @@ def stream_entries(answer: Any) -> Iterator[tuple[str, dict[str, str]]]:
         yield from entries
 
 
-def load_script(redis: Redis, name: str) -> AsyncScript:
-    """The Lua script `state/scripts/<name>.lua`."""
-    return redis.register_script((files("state") / "scripts" / f"{name}.lua").read_text())
+def load_script(redis: Redis, name: str, *libraries: str) -> AsyncScript:
+    """The Lua script `state/scripts/<name>.lua`, behind the functions of `libraries` in the same folder."""
+    scripts = files("state") / "scripts"
+    return redis.register_script("".join((scripts / f"{one}.lua").read_text() for one in (*libraries, name)))

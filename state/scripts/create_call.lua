@@ -1,19 +1,21 @@
 -- Create a call: refuse a duplicate pair and what exceeds the enterprise's limits, reserve a slot on the engine with
--- the most room, write the record, append the first event and the engine's command. All or nothing.
+-- the most room and seconds of its pool, write the record, append the first event and the engine's command. All or nothing.
 -- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 the enterprise's live calls,
 --       9 its pace, 10 idempotency key if there is one
 -- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms),
 --       6 live calls at most or '', 7 calls per second at most or '',
---       with an idempotency key: 8 fingerprint of the request, 9 how long the key is kept (s)
+--       8 the enterprise's pool (flat JSON object) or '': none,
+--       with an idempotency key: 9 fingerprint of the request, 10 how long the key is kept (s)
 -- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'} | {'repeated', call id} |
---         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made}
+--         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made} |
+--         {'quota_exceeded', 1 if live calls may give enough back}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if KEYS[10] then
   local kept = redis.call('HMGET', KEYS[10], 'fingerprint', 'call_id')
-  if kept[1] == ARGV[8] then return {'repeated', kept[2]} end
+  if kept[1] == ARGV[9] then return {'repeated', kept[2]} end
   if kept[1] then return {'key_reused'} end
 end
 local other = redis.call('GET', KEYS[3])
@@ -29,7 +31,14 @@ if ARGV[7] ~= '' then
   if early > 0 then return {'too_fast', math.ceil(early)} end
 end
 
-local record = cjson.decode(ARGV[3])
+local record, pool = cjson.decode(ARGV[3]), ARGV[8] ~= '' and cjson.decode(ARGV[8])
+if pool then
+  open_pool(root, record.enterprise_id, pool, tonumber(time[1]))
+  if free_seconds(root, record.enterprise_id) < pool.minimum then
+    local balance = number_of(pool_key(root, record.enterprise_id), 'balance')
+    return {'quota_exceeded', balance >= pool.minimum and 1 or 0}
+  end
+end
 local chosen, most_room, any_room = nil, 0, false
 for _, engine in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], now - lost_after, '+inf')) do
   local fields = redis.call('HMGET', root .. 'engine:' .. engine, 'state', 'capacity', 'can_record')
@@ -44,6 +53,10 @@ end
 if not chosen then return {any_room and 'no_recorder' or 'no_room'} end
 
 record.engine_id, record.epoch = chosen, '1'
+if pool then
+  record.billing_increment, record.quota_slice = tostring(pool.increment), tostring(pool.slice)
+  record.granted_seconds = tostring(reserve(root, record.enterprise_id, call_id, pool.slice))
+end
 local flat = {}
 for field, value in pairs(record) do
   flat[#flat + 1] = field
@@ -56,8 +69,8 @@ if paid_until then
   redis.call('SET', KEYS[9], string.format('%.3f', paid_until), 'PX', math.ceil(paid_until - now) + 1000)
 end
 if KEYS[10] then
-  redis.call('HSET', KEYS[10], 'fingerprint', ARGV[8], 'call_id', call_id)
-  redis.call('EXPIRE', KEYS[10], ARGV[9])
+  redis.call('HSET', KEYS[10], 'fingerprint', ARGV[9], 'call_id', call_id)
+  redis.call('EXPIRE', KEYS[10], ARGV[10])
 end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])
