@@ -159,7 +159,7 @@ class CallService:
                 case TooMany(retry_after=float(seconds)):
                     raise TooManyRequestsError("The enterprise starts calls too fast.", math.ceil(seconds))
                 case QuotaExceeded(in_use):
-                    raise QuotaExceededError(_more_minutes_after(profile.pool, utc_now(), in_use=in_use))
+                    raise QuotaExceededError(more_minutes_after(profile.pool, utc_now(), in_use=in_use))
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
@@ -207,7 +207,7 @@ class CallService:
             raise CallEndedError
 
 
-def _more_minutes_after(pool: PoolSettings | None, now: datetime, *, in_use: bool) -> int:
+def more_minutes_after(pool: PoolSettings | None, now: datetime, *, in_use: bool) -> int:
     """Seconds until the pool may have enough for a call."""
     if in_use:
         return CALL_ENDS_AFTER

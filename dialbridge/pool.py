@@ -14,13 +14,12 @@ from datetime import datetime
 
 from redis.asyncio import Redis
 
-from api.enterprise_directory import EnterpriseDirectory
 from config import PoolSettings, Settings
 from state.audit import AuditedAction, AuditLog
 from state.connection import connect
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
-from state.pool import MinutePools, NoPoolError, TopUpResult
+from state.pool import MINUTE, MinutePools, NoPoolError, TopUpResult
 from state.pool_check import PoolCheck
 from state.vault import Vault
 
@@ -50,8 +49,9 @@ class Books:
 async def _books(settings: Settings) -> AsyncIterator[Books]:
     async with connect(settings.redis_url) as redis:
         keys = Keys(settings.redis.prefix)
-        directory = EnterpriseDirectory(EnterpriseStore(redis, keys, Vault(settings.privacy)), settings)
-        yield Books(redis, keys, await directory.store(), MinutePools(redis, keys))
+        enterprises = EnterpriseStore(redis, keys, Vault(settings.privacy))
+        await enterprises.provision(settings)
+        yield Books(redis, keys, enterprises, MinutePools(redis, keys))
 
 
 def show(settings: Settings, enterprise_id: str | None) -> None:
@@ -106,7 +106,7 @@ async def _top_up(settings: Settings, enterprise_id: str, minutes: int, referenc
             subject=reference,
             detail=f"{minutes} minutes",
         )
-        return await books.pools.top_up(enterprise_id, pool, minutes=minutes, reference=reference)
+        return await books.pools.top_up(enterprise_id, pool, seconds=minutes * MINUTE, reference=reference)
 
 
 async def _ledger(settings: Settings, enterprise_id: str, start: datetime, end: datetime) -> None:

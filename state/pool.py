@@ -117,7 +117,7 @@ class MinutePools:
         return PoolStatus(balance, reserved, month or None, is_low=low == "1")
 
     async def top_up(
-        self, enterprise_id: str, settings: PoolSettings, *, minutes: int, reference: str
+        self, enterprise_id: str, settings: PoolSettings, *, seconds: int, reference: str
     ) -> TopUpResult:
         """Once for each reference, however often it is asked."""
         answer = await self._top_up(
@@ -126,7 +126,7 @@ class MinutePools:
                 self._keys.root,
                 enterprise_id,
                 script_settings(settings),
-                minutes * MINUTE,
+                seconds,
                 reference,
             ],
         )

@@ -77,7 +77,7 @@ async def record(store: CallStore, number: int) -> Call:
 
 async def fill(pools: MinutePools, minutes: int, pool: PoolSettings = POOL) -> None:
     reference = f"fill {minutes}"
-    assert await pools.top_up("acme", pool, minutes=minutes, reference=reference) is TopUpResult.ADDED
+    assert await pools.top_up("acme", pool, seconds=60 * minutes, reference=reference) is TopUpResult.ADDED
 
 
 async def entries(pools: MinutePools) -> list[LedgerEntry]:
@@ -235,7 +235,7 @@ async def test_a_call_that_failed_gives_everything_back(
 
 async def test_a_top_up_is_added_once_for_each_reference(pools: MinutePools) -> None:
     async def add(minutes: int, reference: str) -> TopUpResult:
-        return await pools.top_up("acme", POOL, minutes=minutes, reference=reference)
+        return await pools.top_up("acme", POOL, seconds=60 * minutes, reference=reference)
 
     assert await add(10, "invoice 1") is TopUpResult.ADDED
     assert await add(10, "invoice 1") is TopUpResult.REPEATED

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from api.lost_engines import ending_of
 from config import PoolSettings
-from state.call import Call, CallState, DisconnectionReason, Transition, utc_now
+from state.call import LIVE_STATES, Call, CallState, DisconnectionReason, Transition, utc_now
 from state.calls import CallStore, Duplicate, Placed, QuotaExceeded, TransitionResult
 from state.connection import connect
 from state.engines import EngineRegistry
@@ -39,13 +39,7 @@ POOLS = (
     PoolSettings(minimum=60, slice=100, increment=6, low_water_minutes=5),
     PoolSettings(minimum=30, slice=300, increment=60, monthly_minutes=3),
     PoolSettings(minimum=60, slice=60, increment=60, monthly_minutes=7, carry_over=True),
-    None,
 )
-NEXT = {
-    CallState.INITIATING: CallState.CALLING_CALLER,
-    CallState.CALLING_CALLER: CallState.CALLING_CALLEE,
-    CallState.CALLING_CALLEE: CallState.CONNECTED,
-}
 which = st.integers(0, 99)
 """Of the calls there are, one."""
 
@@ -63,6 +57,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.registry = EngineRegistry(self.redis, self.keys, lost_after=600)
         self.check = PoolCheck(self.redis, self.keys, retention=600)
         self.ids: list[str] = []
+        self.ended: set[str] = set()
         self.added: dict[str, int] = {}
         self.year = 2099
 
@@ -75,20 +70,29 @@ class PoolMachine(RuleBasedStateMachine):
         return call
 
     def live(self) -> list[Call]:
-        return [call for call in map(self.record, self.ids) if not call.state.is_terminal]
+        calls = [self.record(call_id) for call_id in self.ids if call_id not in self.ended]
+        self.ended |= {call.id for call in calls if call.state.is_terminal}
+        return [call for call in calls if not call.state.is_terminal]
 
     def one_of(self, calls: list[Call], number: int) -> Call:
         return calls[number % len(calls)]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(pool=st.sampled_from(POOLS), minutes=st.integers(1, 20))
+    def begin(self, pool: PoolSettings, minutes: int) -> None:
+        self.pool = pool
         self.run(self.registry.heartbeat(engine("e1", capacity=1000)))
+        self.top_up(minutes, "first")
 
     # --- what may happen
 
-    @rule(callees=st.lists(st.integers(0, 3), min_size=1, max_size=4), pool=st.sampled_from(POOLS))
-    def create(self, callees: list[int], pool: PoolSettings | None) -> None:
-        """Several at once."""
+    @rule(
+        callees=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+        steps=st.integers(0, 3),
+        free=st.sampled_from([False, False, False, True]),
+    )
+    def create(self, callees: list[int], steps: int, free: bool) -> None:
+        """Several at once, which get on as far as `steps`. `free`: they need no pool."""
+        pool = None if free else self.pool
         calls = [new_call(uuid4().hex, callee=f"+4477009000{callee:02}") for callee in callees]
 
         async def all_at_once() -> list[Any]:
@@ -102,14 +106,9 @@ class PoolMachine(RuleBasedStateMachine):
                 self.ids.append(call.id)
                 granted = self.record(call.id).granted_seconds
                 assert granted is None if pool is None else pool.minimum <= (granted or 0) <= pool.slice
-
-    @precondition(lambda self: self.live())
-    @rule(number=which)
-    def advance(self, number: int) -> None:
-        call = self.one_of(self.live(), number)
-        if call.state in NEXT:
-            transition = step(call.id, NEXT[call.state], call.epoch)
-            assert self.run(self.store.transition(transition)) is TransitionResult.APPLIED
+                for state in LIVE_STATES[1 : steps + 1]:
+                    transition = step(call.id, state)
+                    assert self.run(self.store.transition(transition)) is TransitionResult.APPLIED
 
     @precondition(lambda self: self.ids)
     @rule(number=which, repeated=st.booleans())
@@ -154,14 +153,16 @@ class PoolMachine(RuleBasedStateMachine):
 
         assert self.run(all_at_once()).count(TransitionResult.APPLIED) == 1
 
-    @rule(minutes=st.integers(1, 12), reference=st.sampled_from("abcdef"), pool=st.sampled_from(POOLS[:-1]))
-    def top_up(self, minutes: int, reference: str, pool: PoolSettings) -> None:
+    @rule(minutes=st.integers(1, 12), reference=st.sampled_from("abcdef"))
+    def top_up(self, minutes: int, reference: str) -> None:
         before = self.added.setdefault(reference, minutes)
-        answer = self.run(self.pools.top_up("acme", pool, minutes=minutes, reference=reference))
+        answer = self.run(self.pools.top_up("acme", self.pool, seconds=60 * minutes, reference=reference))
         assert (answer is TopUpResult.REFERENCE_USED) == (before != minutes)
 
-    @rule(pool=st.sampled_from(POOLS[:-1]))
+    @rule(pool=st.sampled_from(POOLS))
     def new_month(self, pool: PoolSettings) -> None:
+        """And perhaps other terms."""
+        self.pool = pool
         self.year += 1
         self.run(self.pools.show("acme", pool, datetime(self.year, 1, 1, tzinfo=UTC)))
 
@@ -181,13 +182,6 @@ class PoolMachine(RuleBasedStateMachine):
             {call.id: call.granted_seconds for call in live if call.granted_seconds is not None},
         )
 
-    @invariant()
-    def a_call_has_one_terminal_event_iff_it_has_ended(self) -> None:
-        for call_id in self.ids:
-            events = self.run(self.store.events(call_id))
-            ended = [event for event in events if event.state.is_terminal]
-            assert len(ended) == self.record(call_id).state.is_terminal
-
     async def _held(self) -> tuple[set[str], set[str], dict[str, int]]:
         pairs = await self.redis.keys(f"{self.keys.root}pair:*")
         locked: Any = await self.redis.mget(pairs) if pairs else []
@@ -196,6 +190,10 @@ class PoolMachine(RuleBasedStateMachine):
         return set(locked), set(members), {call_id: int(seconds) for call_id, seconds in reserved.items()}
 
     def teardown(self) -> None:
+        live = {call.id for call in self.live()}
+        for call_id in self.ids:
+            events = self.run(self.store.events(call_id))
+            assert sum(event.state.is_terminal for event in events) == (call_id not in live)
         self.run(self.redis.aclose())
 
 
