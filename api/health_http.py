@@ -44,7 +44,7 @@ def _readiness(**parts: str) -> JSONResponse:
 @router.get("/metrics", operation_id="metrics", summary="Prometheus text format")
 async def metrics(services: Parts) -> Response:
     try:
-        deliveries = await services.deliveries.read()
+        deliveries, balances = await services.deliveries.read(), await services.pools.balances()
     except UNREACHABLE:
-        deliveries = None
-    return Response(services.metrics.render(deliveries), media_type=CONTENT_TYPE)
+        deliveries, balances = None, {}
+    return Response(services.metrics.render(deliveries, balances), media_type=CONTENT_TYPE)

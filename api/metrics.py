@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from state.delivery_counts import DeliveryOutcome
 
@@ -23,8 +23,11 @@ class ApiMetrics:
             registry=self._registry,
         )
 
-    def render(self, deliveries: dict[DeliveryOutcome, int] | None) -> bytes:
-        """Prometheus text format; without `deliveries` while Redis, which counts them, is unreachable."""
+    def render(self, deliveries: dict[DeliveryOutcome, int] | None, balances: dict[str, int]) -> bytes:
+        """Prometheus text format; without `deliveries` while Redis, which counts them, is unreachable.
+
+        `balances`: seconds by enterprise, of pools of minutes.
+        """
         text = generate_latest(self._registry)
         if deliveries is None:
             return text
@@ -35,16 +38,23 @@ class ApiMetrics:
         )
         for outcome, count in deliveries.items():
             family.add_metric([outcome.value], count)
+        pools = GaugeMetricFamily(
+            "dialbridge_pool_balance_seconds",
+            "What is left in an enterprise's pool of minutes, with what live calls have reserved",
+            labels=["enterprise"],
+        )
+        for enterprise_id, balance in balances.items():
+            pools.add_metric([enterprise_id], balance)
         counted = CollectorRegistry()
-        counted.register(_Fixed(family))
+        counted.register(_Fixed(family, pools))
         return text + generate_latest(counted)
 
 
 class _Fixed:
     """A collector of figures that were read beforehand."""
 
-    def __init__(self, family: CounterMetricFamily) -> None:
-        self._family = family
+    def __init__(self, *families: Metric) -> None:
+        self._families = families
 
-    def collect(self) -> list[CounterMetricFamily]:
-        return [self._family]
+    def collect(self) -> tuple[Metric, ...]:
+        return self._families

@@ -28,6 +28,7 @@ from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
+from state.pool import MinutePools
 from state.vault import Vault
 
 PROVIDER_TIMEOUT = 5.0
@@ -42,6 +43,7 @@ class Services:
     calls: CallStore
     engines: EngineRegistry
     enterprises: EnterpriseDirectory
+    pools: MinutePools
     deliveries: DeliveryCounts
     audit: AuditLog
     sinks: SinkAddresses
@@ -89,6 +91,7 @@ def build_services(settings: Settings) -> Services:
         ),
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         enterprises=EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings),
+        pools=MinutePools(redis, keys),
         deliveries=DeliveryCounts(redis, keys),
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),
         sinks=SinkAddresses.of(settings.notifier),

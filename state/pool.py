@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from config import PoolSettings
-from state.connection import load_script
+from state.connection import load_script, stream_entries
 from state.keys import Keys
 from state.streams import added_at, read_stream
 
@@ -132,6 +133,15 @@ class MinutePools:
         )
         return TopUpResult(answer)
 
+    async def balances(self) -> dict[str, int]:
+        """Seconds by enterprise, as of the last look at each pool; without those that never had any."""
+        ids: Any = await self._redis.smembers(self._keys.enterprises)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for enterprise_id in ids:
+                pipe.hget(self._keys.pool(enterprise_id), "balance")
+            balances = await pipe.execute()
+        return {one: int(balance) for one, balance in zip(ids, balances, strict=True) if balance is not None}
+
     async def ledger(
         self, enterprise_id: str, start: datetime | None = None, end: datetime | None = None
     ) -> AsyncIterator[LedgerEntry]:
@@ -139,6 +149,43 @@ class MinutePools:
         key = self._keys.ledger(enterprise_id)
         async for entry_id, fields in read_stream(self._redis, key, start, end):
             yield LedgerEntry.read(entry_id, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class LowWater:
+    """A pool's balance has fallen below its low-water mark."""
+
+    enterprise_id: str
+    balance: int
+    """Seconds."""
+
+
+class PoolAlarms:
+    """Raised by `pool.lua`; each is read once, by one of all who read.
+
+    Every method may raise one of `state.connection.UNREACHABLE`.
+    """
+
+    _GROUP = "notifiers"
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._key = keys.pool_alarms
+
+    async def read(self, wait: float) -> list[LowWater]:
+        """Those that nobody has read; waits `wait` seconds at most for the first one."""
+        try:
+            await self._redis.xgroup_create(self._key, self._GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):  # it is there
+                raise
+        answer: Any = await self._redis.xreadgroup(
+            self._GROUP, "notifier", {self._key: ">"}, block=int(wait * 1000), noack=True
+        )
+        return [
+            LowWater(fields["enterprise_id"], int(fields["balance"]))
+            for _, fields in stream_entries(answer or [])
+        ]
 
 
 def script_settings(settings: PoolSettings) -> str:

@@ -20,7 +20,8 @@ from tests.api.camara_schemas import validate_error
 from tests.api.configuration import SECRET, write_config
 from tests.api.conftest import BASE_PATH
 from tests.api.played_engine import PlayedEngine, new_number
-from tests.api.processes import ApiProcess
+from tests.api.processes import ApiProcess, NotifierProcess
+from tests.support.waiting import wait_until
 
 MONTHLY = PoolSettings(monthly_minutes=1)
 
@@ -101,6 +102,7 @@ def test_without_minutes_there_is_no_call_and_with_them_there_is(
     assert lines(config, "pool", "show") == [
         {"enterprise_id": "acme", "balance": 240, "reserved": 0, "free": 240, "month": None, "low": True}
     ]
+    assert 'dialbridge_pool_balance_seconds{enterprise="acme"} 240.0' in api.get("/metrics").text
     booked = lines(config, "pool", "ledger", "acme", *period())
     assert [(one["kind"], one["reference"], one["seconds"], one["balance"]) for one in booked] == [
         ("top_up", "invoice 7", 360, 360),
@@ -109,6 +111,30 @@ def test_without_minutes_there_is_no_call_and_with_them_there_is(
     cdrs = lines(config, "cdr", "export", *period())
     assert [(cdr["duration"], cdr["billed_seconds"]) for cdr in cdrs] == [(61, 120), (0, 0)]
     assert lines(config, "pool", "check") == []
+
+
+def test_a_pool_that_runs_low_is_told_once_by_one_notifier(
+    config: Path, api: httpx2.Client, engine: PlayedEngine, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(config.read_text())
+    notifiers = [NotifierProcess(config), NotifierProcess(other)]
+    try:
+        for notifier in notifiers:
+            notifier.start()
+        top_up(config, 6, "invoice 7")
+        for _ in range(2):
+            call_id = post(api).json()["callId"]
+            engine.connect(call_id)
+            engine.end(call_id, duration=61)
+        wait_until(lambda: any("pool_is_low" in notifier.log() for notifier in notifiers))
+    finally:
+        for notifier in notifiers:
+            notifier.stop()
+    (told,) = (
+        line for notifier in notifiers for line in notifier.log().splitlines() if "pool_is_low" in line
+    )
+    assert json.loads(told)["balance_seconds"] == 240
 
 
 def test_a_top_up_is_audited_and_added_once(config: Path) -> None:
