@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from api.errors import (
     NoEngineError,
     NoRecorderError,
     NotFoundError,
+    QuotaExceededError,
     TooManyRequestsError,
     UnavailableError,
     redis_reachable,
@@ -30,7 +32,7 @@ from api.sink_addresses import SinkAddresses
 from api.sinks import check_sink
 from api.velocity import MESSAGES, velocities
 from api.wanted_call import Sink, WantedCall
-from config import Settings
+from config import PoolSettings, Settings
 from policy.rules import Origin, Refusal, Rule
 from state.call import Call, CallEvent, CallState, mask_number, utc_now
 from state.calls import (
@@ -41,6 +43,7 @@ from state.calls import (
     Limits,
     NoRecorder,
     Placed,
+    QuotaExceeded,
     ReleaseResult,
     Repeated,
     TooMany,
@@ -58,6 +61,10 @@ RELEASE_TIMEOUT = 8.0
 
 CALL_ENDS_AFTER = 5
 """Seconds that a client with too many live calls is told to wait: nobody knows when one of them ends."""
+
+
+POOL_TOPPED_UP_AFTER = 3600
+"""Seconds to wait for a pool that only its owner fills: nobody knows when."""
 
 
 class CallService:
@@ -175,7 +182,9 @@ class CallService:
         counted = velocities(self._settings.policy, client.enterprise, wanted)
         limits = Limits(profile.max_calls, profile.max_cps, tuple(one.limit for one in counted))
         with redis_reachable():
-            match await self._calls.create(call, first, limits=limits, idempotency=idempotency):
+            match await self._calls.create(
+                call, first, limits=limits, pool=profile.pool, idempotency=idempotency
+            ):
                 case Placed(engine_id):
                     log.info(
                         "call_created",
@@ -194,6 +203,8 @@ class CallService:
                     raise _too_many(Refusal(Rule.MAX_CPS, Origin.ENTERPRISE), seconds)
                 case TooOften(index, seconds):
                     raise _too_many(counted[index].refusal, seconds)
+                case QuotaExceeded(in_use):
+                    raise QuotaExceededError(more_minutes_after(profile.pool, utc_now(), in_use=in_use))
                 case Duplicate():
                     raise AlreadyExistsError
                 case NoRecorder():
@@ -247,3 +258,14 @@ class CallService:
 
 def _too_many(refusal: Refusal, retry_after: float) -> TooManyRequestsError:
     return TooManyRequestsError(MESSAGES[refusal.rule], math.ceil(retry_after)).by(refusal)
+
+
+def more_minutes_after(pool: PoolSettings | None, now: datetime, *, in_use: bool) -> int:
+    """Seconds until the pool may have enough for a call."""
+    if in_use:
+        return CALL_ENDS_AFTER
+    if pool is None or pool.monthly_minutes is None:
+        return POOL_TOPPED_UP_AFTER
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return math.ceil((next_month - now).total_seconds())

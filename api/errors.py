@@ -221,6 +221,15 @@ class TooManyRequestsError(ApiError):
         super().__init__(message, {"Retry-After": str(retry_after)})
 
 
+class QuotaExceededError(ApiError):
+    status, code = 429, "QUOTA_EXCEEDED"
+    default = "The enterprise's pool of minutes has too few left for another call."
+
+    def __init__(self, retry_after: int) -> None:
+        """`retry_after`: seconds."""
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
 class InternalError(ApiError):
     status, code = 500, "INTERNAL"
     default = "Unknown server error. Typically a server bug."

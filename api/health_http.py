@@ -60,7 +60,9 @@ def _readiness(**parts: str) -> JSONResponse:
 )
 async def metrics(services: Parts) -> Response:
     try:
-        counted = Counted(await services.deliveries.read(), await services.refusals.read())
+        counted = Counted(
+            await services.deliveries.read(), await services.refusals.read(), await services.pools.balances()
+        )
     except UNREACHABLE:
         counted = None
     return Response(services.metrics.render(counted), media_type=CONTENT_TYPE)

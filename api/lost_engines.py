@@ -78,13 +78,15 @@ class LostEngineReaper:
 def ending_of(call: Call, at: datetime) -> Transition:
     """How a call ends whose engine is lost: `disconnected`/`other` once connected, before that `failed`."""
     if call.state is CallState.CONNECTED and call.connected_at is not None:
+        talked = max(0, int((at - call.connected_at).total_seconds()))
         return Transition.to(
             CallState.DISCONNECTED,
             call_id=call.id,
             epoch=call.epoch,
             at=at,
             reason=DisconnectionReason.OTHER,
-            duration=max(0, int((at - call.connected_at).total_seconds())),
+            # Its engine would have ended it when what was granted was used up.
+            duration=talked if call.granted_seconds is None else min(talked, call.granted_seconds),
             recording_result=_recording_result(call, RecordingResult.FAIL),
         )
     return Transition.to(

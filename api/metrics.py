@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from state.delivery_counts import DeliveryOutcome
 from state.refusal_counts import Refused
@@ -19,6 +19,8 @@ class Counted:
 
     deliveries: dict[DeliveryOutcome, int]
     refusals: dict[Refused, int]
+    balances: dict[str, int]
+    """Seconds in pools of minutes, by enterprise."""
 
 
 class ApiMetrics:
@@ -40,7 +42,8 @@ class ApiMetrics:
         if counted is None:
             return text
         registry = CollectorRegistry()
-        registry.register(_Fixed(_deliveries(counted.deliveries), _refusals(counted.refusals)))
+        families = _deliveries(counted.deliveries), _refusals(counted.refusals), _balances(counted.balances)
+        registry.register(_Fixed(*families))
         return text + generate_latest(registry)
 
 
@@ -66,11 +69,22 @@ def _refusals(counts: dict[Refused, int]) -> CounterMetricFamily:
     return family
 
 
+def _balances(balances: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "dialbridge_pool_balance_seconds",
+        "What is left in an enterprise's pool of minutes, with what live calls have reserved",
+        labels=["enterprise"],
+    )
+    for enterprise_id, balance in balances.items():
+        family.add_metric([enterprise_id], balance)
+    return family
+
+
 class _Fixed:
     """A collector of figures that were read beforehand."""
 
-    def __init__(self, *families: CounterMetricFamily) -> None:
+    def __init__(self, *families: Metric) -> None:
         self._families = families
 
-    def collect(self) -> list[CounterMetricFamily]:
-        return [*self._families]
+    def collect(self) -> tuple[Metric, ...]:
+        return self._families

@@ -16,6 +16,7 @@ from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.enterprise_directory import EnterpriseDirectory
 from api.lost_engines import LostEngineReaper
+from api.pool_alarms import tell_low_pools
 from api.signatures import Signer
 from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
@@ -29,6 +30,7 @@ from state.engines import EngineRegistry
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
 from state.outbox import Outbox
+from state.pool import PoolAlarms
 from state.vault import Vault
 
 log = structlog.get_logger()
@@ -84,6 +86,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
         log.info("notifier_started")
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(listen(redis, outbox.wake_channel, dispatcher))
+            watching = tasks.create_task(tell_low_pools(PoolAlarms(redis, keys)))
             tasks.create_task(dispatcher.run())
             tasks.create_task(reaper.run(stopped))
             if (folder := settings.cdr.folder) is not None:
@@ -97,6 +100,7 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
                 tasks.create_task(files.run(stopped))
             await stopped.wait()
             listening.cancel()
+            watching.cancel()
             dispatcher.stop()
         log.info("notifier_ended")
 

@@ -28,6 +28,7 @@ from state.delivery_counts import DeliveryCounts
 from state.engines import EngineRegistry
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
+from state.pool import MinutePools
 from state.refusal_counts import RefusalCounts
 from state.vault import Vault
 
@@ -43,6 +44,7 @@ class Services:
     calls: CallStore
     engines: EngineRegistry
     enterprises: EnterpriseDirectory
+    pools: MinutePools
     deliveries: DeliveryCounts
     refusals: RefusalCounts
     audit: AuditLog
@@ -92,6 +94,7 @@ def build_services(settings: Settings) -> Services:
         ),
         engines=EngineRegistry(redis, keys, lost_after=settings.engine.lost_after),
         enterprises=EnterpriseDirectory(EnterpriseStore(redis, keys, vault), settings),
+        pools=MinutePools(redis, keys),
         deliveries=DeliveryCounts(redis, keys),
         refusals=RefusalCounts(redis, keys),
         audit=AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days),

@@ -4,6 +4,7 @@ from config.enterprises import (
     AnnouncementSettings,
     EnterpriseProfile,
     EnterpriseSettings,
+    PoolSettings,
     RecordingChannels,
 )
 from config.policy import DestinationRate, EnterprisePolicy, NumberClass, PolicySettings, Rate
@@ -28,6 +29,7 @@ __all__ = [
     "EnterpriseSettings",
     "NumberClass",
     "PolicySettings",
+    "PoolSettings",
     "Rate",
     "RecordingChannels",
     "RecordingSettings",

@@ -106,6 +106,29 @@ class V1Settings(Section):
         return self
 
 
+class PoolSettings(Section):
+    """The minutes that an enterprise's members share. Seconds, unless a name says otherwise."""
+
+    minimum: int = Field(default=60, gt=0)
+    """No call starts while less than this is free."""
+    increment: Literal[1, 6, 60] = 1
+    """What is billed of a call is rounded up to a multiple of it."""
+    slice: int = Field(default=300, gt=0)
+    """Reserved for a call at once; before it has talked that long, its engine reserves another one."""
+    monthly_minutes: int | None = Field(default=None, gt=0)
+    """Added at the first of each month, UTC."""
+    carry_over: bool = False
+    """Whether what is left of a month's minutes can be used later."""
+    low_water_minutes: int | None = Field(default=None, gt=0)
+    """An alarm is raised when the balance falls below it."""
+
+    @model_validator(mode="after")
+    def slice_holds_the_minimum(self) -> PoolSettings:
+        if self.slice < self.minimum:
+            raise ValueError("slice is less than minimum")
+        return self
+
+
 class EnterpriseProfile(Section):
     """All but the enterprise's id, its state and its members."""
 
@@ -133,6 +156,8 @@ class EnterpriseProfile(Section):
     """Live calls at once; none: as many as the engines carry."""
     max_cps: float | None = Field(default=None, gt=0)
     """New calls per second, as many at once; none: no limit."""
+    pool: PoolSettings | None = None
+    """None: its calls may talk as many minutes as they like."""
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
     v1: V1Settings = V1Settings()

@@ -34,6 +34,8 @@ erase = typer.Typer(help="What is kept of a call or of a number is deleted.", no
 app.add_typer(erase, name="erase")
 recordings = typer.Typer(help="Stored recordings.", no_args_is_help=True)
 app.add_typer(recordings, name="recordings")
+pool = typer.Typer(help="The minutes that an enterprise's members share.", no_args_is_help=True)
+app.add_typer(pool, name="pool")
 dead_letters = typer.Typer(help="Events that no sink has taken.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(enterprises, name="enterprise")
@@ -138,7 +140,7 @@ def export_cdr(
 
 @audit.command("export")
 def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None) -> None:
-    """Write a JSON line for each download of a recording: when, by which client, of which call."""
+    """Write a JSON line for each download of a recording and top-up of a pool: when, by whom, of what."""
     from dialbridge.audit import export  # noqa: PLC0415
 
     start, end = _period(start, end)
@@ -220,6 +222,70 @@ def resend_dead_letters(call_ids: CallIdsArgument = None, config: ConfigOption =
     print(f"{results[ResendResult.RESENT]} events on their way", file=sys.stderr)
     if lost := results[ResendResult.NO_SINK]:
         fail(f"{lost} events stay dead letters: the records of their calls, which name the sinks, are gone")
+
+
+EnterpriseArgument = Annotated[str, typer.Argument(help="The enterprise's id.", metavar="ENTERPRISE")]
+
+
+@pool.command("show")
+def show_pools(
+    enterprise: Annotated[
+        str | None, typer.Argument(help="Its id; none: all.", metavar="[ENTERPRISE]")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a JSON line for each pool: its balance, what live calls have reserved, the rest. In seconds."""
+    from dialbridge.pool import show  # noqa: PLC0415
+
+    with redis_in_reach():
+        show(settings_of(config), enterprise)
+
+
+@pool.command("top-up")
+def top_up_pool(
+    enterprise: EnterpriseArgument,
+    minutes: Annotated[int, typer.Argument(min=1, metavar="MINUTES")],
+    reference: Annotated[
+        str, typer.Option(help="Names this top-up, like an invoice: repeated, it adds nothing.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Add minutes to a pool, once for each reference; it is audited."""
+    from dialbridge.pool import top_up  # noqa: PLC0415
+    from state.pool import TopUpResult  # noqa: PLC0415
+
+    with redis_in_reach():
+        result = top_up(settings_of(config), enterprise, minutes=minutes, reference=reference)
+    match result:
+        case TopUpResult.ADDED:
+            print(f"{minutes} minutes added", file=sys.stderr)
+        case TopUpResult.REPEATED:
+            print("nothing added: these minutes were added before", file=sys.stderr)
+        case TopUpResult.REFERENCE_USED:
+            fail(f"the reference {reference!r} belongs to a top-up of another amount")
+
+
+@pool.command("ledger")
+def pool_ledger(
+    enterprise: EnterpriseArgument, start: StartOption, end: EndOption, config: ConfigOption = None
+) -> None:
+    """Write a JSON line for each change of a pool's balance in a period."""
+    from dialbridge.pool import ledger  # noqa: PLC0415
+
+    start, end = _period(start, end)
+    with redis_in_reach():
+        ledger(settings_of(config), enterprise, start=start, end=end)
+
+
+@pool.command("check")
+def check_pools(config: ConfigOption = None) -> None:
+    """Compare pools, ledgers and call detail records, to the second; exit status 1 if they differ."""
+    from dialbridge.pool import check  # noqa: PLC0415
+
+    with redis_in_reach():
+        count = check(settings_of(config))
+    if count:
+        fail(f"the books do not add up: {count} discrepancies")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +37,11 @@ def settings_of(config: Path | None) -> Settings:
 def redis_in_reach() -> Iterator[None]:
     """Turns what a command meets at the settings or at Redis into one sentence and exit status 1."""
     from state.connection import UNREACHABLE  # noqa: PLC0415 - not each command needs Redis
+    from state.pool import NoPoolError  # noqa: PLC0415
 
     try:
         yield
-    except ConfigurationError as error:
+    except (ConfigurationError, NoPoolError) as error:
         fail(str(error))
     except UNREACHABLE as error:
         fail(f"Redis cannot be reached, or a file cannot be written: {error}")
@@ -48,3 +50,12 @@ def redis_in_reach() -> Iterator[None]:
 def fail(sentence: str) -> NoReturn:
     print(f"dialbridge: {sentence}", file=sys.stderr)
     sys.exit(1)
+
+
+def actor() -> str:
+    """Who gives the command, for the audit: not by the environment, which the user may set."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"command:{user}"

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from config import Settings
+from dialbridge.command import actor
 from media.recordings import RecordingStore
 from state.audit import AuditedAction, AuditLog
 from state.call import mask_number
 from state.connection import connect
 from state.erasure import ErasableCall, Erasure, LiveCallError
 from state.keys import Keys
-
-ACTOR = "command"
 
 
 class ErasureStatus(IntEnum):
@@ -81,7 +80,7 @@ async def _erase_number(settings: Settings, number: str, members: bool) -> Erasu
         enterprises = await stores.erasure.memberships(number)
         for enterprise_id in enterprises if members else ():
             await stores.audit.add(
-                AuditedAction.NUMBER_ERASED, actor=ACTOR, enterprise_id=enterprise_id, subject=masked
+                AuditedAction.NUMBER_ERASED, actor=actor(), enterprise_id=enterprise_id, subject=masked
             )
             await stores.erasure.end_membership(enterprise_id, number)
             _say(member_of=enterprise_id, erased=True)
@@ -101,7 +100,7 @@ async def _erase(stores: _Stores, calls: Sequence[ErasableCall], *, detail: str 
     for call in calls:
         await stores.audit.add(
             AuditedAction.CALL_ERASED,
-            actor=ACTOR,
+            actor=actor(),
             enterprise_id=call.enterprise_id,
             subject=call.id,
             detail=detail,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,7 @@ from api.member_table import written as member_table
 from api.provisioning import Provisioning, ProvisioningError, UnknownError, checked, content_of, merged
 from config import Settings
 from config.logs import configure_logging
-from dialbridge.command import ConfigOption, fail, redis_in_reach, settings_of
+from dialbridge.command import ConfigOption, actor, fail, redis_in_reach, settings_of
 from dialbridge.enterprise_table import EnterpriseTableError, nested
 from dialbridge.enterprise_table import parsed as enterprises_of
 from dialbridge.enterprise_table import written as enterprise_table
@@ -214,4 +213,4 @@ async def _with_provisioning(settings: Settings, action: Callable[[Provisioning]
         store = EnterpriseStore(redis, keys, Vault(settings.privacy))
         audit = AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days)
         directory = EnterpriseDirectory(store, settings)
-        return await action(Provisioning(directory, audit, actor=f"command:{getpass.getuser()}"))
+        return await action(Provisioning(directory, audit, actor=actor()))

@@ -52,6 +52,7 @@ class B2bua:
         publish: Callable[[Call, sig.Publish, Findings], None],
         keep_findings: Callable[[Call, Findings], None],
         count_refusal: Callable[[Refusal], None],
+        extend_quota: Callable[[Call, int], None],
         store_recording: Callable[[Call], None],
     ) -> None:
         """The callables hand work to the Redis thread and return at once.
@@ -78,6 +79,7 @@ class B2bua:
         self.publish = publish
         self.keep_findings = keep_findings
         self.count_refusal = count_refusal
+        self.extend_quota = extend_quota
         self._recordings = recordings
         self._store_recording = store_recording
         self._sessions: dict[str, CallSession] = {}
@@ -114,6 +116,9 @@ class B2bua:
 
     def recording_stored(self, call_id: str, path: str | None) -> None:
         self._tell(call_id, sig.RecordingFinished(path))
+
+    def quota_granted(self, call_id: str, seconds: int) -> None:
+        self._tell(call_id, sig.QuotaGranted(seconds))
 
     def ownership_lost(self, call_id: str) -> None:
         self._tell(call_id, sig.OwnershipLost())

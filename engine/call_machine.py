@@ -22,6 +22,10 @@ FINALISE_LIMIT = 5.0
 PROMPT_LIMIT = 65.0
 """Seconds; no prompt is longer than 60."""
 NO_ANNOUNCEMENTS = AnnouncementSettings()
+QUOTA_LEAD = 30.0
+"""Seconds before the end of what the pool has granted that more is asked for: so long may Redis be away."""
+QUOTA_LAST = 1.0
+"""Seconds before that end when it is not asked again."""
 BEEP_LENGTH = 0.5
 """Seconds of the warning tone."""
 
@@ -51,6 +55,8 @@ class CallRules:
     no_progress: float = 10.0
     max_duration: float = 4 * 3600.0
     duration_warning: float = 0.0
+    granted: int | None = None
+    """What the pool of minutes has reserved for the call at first; None: it needs none."""
     max_redirects: int = 3
     play_early_media: bool = True
     hold: Literal["music", "silence", "network"] = "music"
@@ -73,6 +79,7 @@ class CallMachine:
         self._beeps = False
         self._audio = sig.SILENCE
         self._connected_at: datetime | None = None
+        self._granted = rules.granted
         self._explained = DisconnectionReason.OTHER
         """Why the call ends, while the remaining party is told."""
         self._explained_q850: int = Q850.NORMAL_CLEARING
@@ -121,6 +128,8 @@ class CallMachine:
                 return self._prompt_finished(now)
             case sig.ReleaseRequested():
                 return self._disconnect(DisconnectionReason.HANG_UP, now)
+            case sig.QuotaGranted(seconds):
+                return self._quota_granted(seconds, now)
             case sig.TimerFired(timer):
                 return self._timer_fired(timer, now)
             case sig.RecordingFailed():
@@ -235,13 +244,28 @@ class CallMachine:
             actions += self._record()
         if prompt is not None:
             actions += self._prompt(prompt)
-        if 0 < rules.duration_warning < rules.max_duration:
-            actions.append(sig.StartTimer(Timer.WARNING, rules.max_duration - rules.duration_warning))
-        return [
-            *actions,
-            sig.StartTimer(Timer.MAX_DURATION, rules.max_duration),
-            sig.Publish(CallState.CONNECTED, now),
-        ]
+        return [*actions, *self._limit_talk(0.0), sig.Publish(CallState.CONNECTED, now)]
+
+    def _limit_talk(self, talked: float) -> list[Action]:
+        """The timers of the call's latest end as it is known now; `talked`: seconds."""
+        rules, limit = self._rules, self._rules.max_duration
+        actions: list[Action] = []
+        if self._granted is not None and self._granted < limit:
+            limit = self._granted
+            if (left := limit - talked) > QUOTA_LAST:
+                # Before the warning; when that is over, as nothing was to be had: at half of what is left.
+                lead = QUOTA_LEAD + rules.duration_warning
+                actions.append(sig.StartTimer(Timer.QUOTA, max(left - lead, left / 2)))
+        left = max(0.0, limit - talked)
+        if 0 < rules.duration_warning < left:
+            actions.append(sig.StartTimer(Timer.WARNING, left - rules.duration_warning))
+        return [*actions, sig.StartTimer(Timer.MAX_DURATION, left)]
+
+    def _quota_granted(self, seconds: int, now: datetime) -> list[Action]:
+        if not self._is_connected or self._connected_at is None:
+            return []
+        self._granted = seconds
+        return self._limit_talk((now - self._connected_at).total_seconds())
 
     def _record(self) -> list[Action]:
         if not self._recording_wanted or self._recording_begun:
@@ -324,6 +348,8 @@ class CallMachine:
             case Timer.BEEP:
                 self._beeps = False
                 return []
+            case Timer.QUOTA if self._is_connected and self._granted is not None:
+                return [sig.ExtendQuota(self._granted)]
             case Timer.MAX_DURATION if self._is_connected:
                 return self._disconnect(DisconnectionReason.OTHER, now, Q850.TIMER_EXPIRED)
             case Timer.FINALISE:

@@ -29,6 +29,7 @@ from state.calls import CallStore, TransitionResult
 from state.connection import connect
 from state.engines import Command, DialCommand, EngineRegistry, EngineStatus
 from state.keys import Keys
+from state.pool import MinutePools
 from state.refusal_counts import RefusalCounts, Refused
 from state.sip_trace import SipMessage, SipTrace
 
@@ -51,11 +52,18 @@ class RecordingStored:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaGranted:
+    call_id: str
+    seconds: int
+    """In all."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnershipLost:
     call_id: str
 
 
-Incoming = Command | RecordingStored | OwnershipLost
+Incoming = Command | RecordingStored | QuotaGranted | OwnershipLost
 
 
 class RedisLink:
@@ -68,6 +76,7 @@ class RedisLink:
         retention, lost_after = settings.call.retention, settings.engine.lost_after
         self.inbox: deque[Incoming] = deque()
         self._calls = CallStore(redis, keys, retention=retention, engine_lost_after=lost_after)
+        self._pools = MinutePools(redis, keys)
         self._registry = EngineRegistry(redis, keys, lost_after=lost_after)
         self._trace = SipTrace(redis, keys, retention=retention)
         self._refusals = RefusalCounts(redis, keys)
@@ -113,6 +122,10 @@ class RedisLink:
         """Of a redirection."""
         refused = Refused("redirection", refusal.rule.value, refusal.origin.value)
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._count(refused), self._writers))
+
+    def extend_quota(self, call: Call, granted: int) -> None:
+        """Ask for more than the `granted` seconds; the inbox gets the answer, also when Redis is away."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._extend(call, granted), self._writers))
 
     def publish_sip(self, message: SipMessage) -> None:
         self._loop.call_soon_threadsafe(self._collect, message)
@@ -253,6 +266,14 @@ class RedisLink:
             await self._refusals.add(refused)
         except (RedisError, OSError) as error:
             log.warning("a refusal was not counted", rule=refused.rule, error=repr(error))
+
+    async def _extend(self, call: Call, granted: int) -> None:
+        total: int | None = granted
+        try:
+            total = await self._pools.extend(call.id, call.epoch, granted)
+        except (RedisError, OSError) as error:
+            log.warning("no more minutes were reserved", call_id=call.id, error=repr(error))
+        self.inbox.append(OwnershipLost(call.id) if total is None else QuotaGranted(call.id, total))
 
     async def _keep(self, call: Call) -> None:
         path: str | None = None

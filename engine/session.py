@@ -59,6 +59,7 @@ class SessionHost(Protocol):
     def keep_findings(self, call: Call, findings: Findings) -> None: ...
 
     def count_refusal(self, refusal: Refusal) -> None: ...
+    def extend_quota(self, call: Call, granted: int) -> None: ...
 
     def finish_recording(self, session: CallSession, bridge_ports: frozenset[int]) -> None: ...
 
@@ -79,6 +80,7 @@ def rules_of(settings: Settings, call: Call) -> CallRules:
         max_redirects=settings.call.max_redirects,
         play_early_media=settings.trunk.early_media == "play",
         hold=settings.call.hold,
+        granted=call.granted_seconds,
         announcements=call.announcements,
     )
 
@@ -147,7 +149,7 @@ class CallSession:
         if self._attempts.all != tried and self.is_live and not told:
             self._host.keep_findings(self.call, self._findings())
 
-    def _carry_out(self, action: sig.Action) -> None:
+    def _carry_out(self, action: sig.Action) -> None:  # noqa: PLR0912 - one for each action
         match action:
             case sig.Publish():
                 self._publish(action)
@@ -167,6 +169,8 @@ class CallSession:
                 self._start_recording()
             case sig.StopRecording():
                 self._stop_recording()
+            case sig.ExtendQuota(granted):
+                self._host.extend_quota(self.call, granted)
             case sig.StartTimer(timer, seconds):
                 self._start_alarm(timer, seconds, partial(self._fire, timer))
             case sig.StopTimer(timer):

@@ -24,6 +24,7 @@ class Timer(Enum):
     PROMPT = "prompt"
     """A prompt that never says that it is over must not hold the call."""
     MAX_DURATION = "maximum duration"
+    QUOTA = "reserve more minutes"
     WARNING = "warning"
     BEEP = "end of the warning tone"
     FINALISE = "finalise recording"
@@ -151,6 +152,13 @@ class ReleaseRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaGranted:
+    """How long the call may talk in all, as the pool of minutes says; no longer than before: not now."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     timer: Timer
 
@@ -194,6 +202,7 @@ Event = (
     | DigitPressed
     | PromptFinished
     | ReleaseRequested
+    | QuotaGranted
     | TimerFired
     | RecordingFailed
     | RecordingFinished
@@ -259,6 +268,14 @@ class StopRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendQuota:
+    """Ask the pool for more; answered by `QuotaGranted`."""
+
+    granted: int
+    """Seconds, until now."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartTimer:
     """Replaces the timer of the same name if it runs. Seconds."""
 
@@ -295,6 +312,7 @@ Action = (
     | SendDigit
     | StartRecording
     | StopRecording
+    | ExtendQuota
     | StartTimer
     | StopTimer
     | Publish

@@ -15,7 +15,7 @@ import structlog
 from config import Settings
 from engine.b2bua import B2bua
 from engine.file_limit import raise_file_limit
-from engine.redis_link import OwnershipLost, RecordingStored, RedisLink
+from engine.redis_link import OwnershipLost, QuotaGranted, RecordingStored, RedisLink
 from engine.tracing import PjLog
 from media.recordings import RecordingStore
 from state.engines import EngineState, EngineStatus
@@ -63,6 +63,7 @@ class Worker:
             publish=self._link.publish,
             keep_findings=self._link.keep_findings,
             count_refusal=self._link.count_refusal,
+            extend_quota=self._link.extend_quota,
             store_recording=self._link.store_recording,
         )
         self._status = replace(self._status, sip_address=self._b2bua.endpoint.address)
@@ -94,6 +95,8 @@ class Worker:
             match self._link.inbox.popleft():
                 case RecordingStored(call_id, path):
                     self._b2bua.recording_stored(call_id, path)
+                case QuotaGranted(call_id, seconds):
+                    self._b2bua.quota_granted(call_id, seconds)
                 case OwnershipLost(call_id):
                     self._b2bua.ownership_lost(call_id)
                 case command:

@@ -24,6 +24,7 @@ class AuditedAction(StrEnum):
     MEMBER_REMOVED = "member.removed"
     CLIENT_ASSIGNED = "client.assigned"
     CLIENT_REMOVED = "client.removed"
+    POOL_TOPPED_UP = "pool.top_up"
     CALL_ERASED = "call.erased"
     NUMBER_ERASED = "number.erased"
     """Its subject is the number, masked."""
@@ -39,7 +40,7 @@ class AuditEntry(BaseModel):
     """The client's id; of a command, `command:` and the user's name."""
     enterprise_id: str
     subject: str
-    """The call's id, or the enterprise's."""
+    """The call's id, the enterprise's, or the top-up's reference."""
     correlator: str | None = None
     detail: str | None = None
 

@@ -97,6 +97,14 @@ class Call(BaseModel):
     announcements: Nested[AnnouncementSettings] = AnnouncementSettings()
     policy: Nested[EnterprisePolicy] = Field(default=EnterprisePolicy(), exclude=True)
     """The enterprise's, for where a redirection may lead. Only the engine is told: it may be long."""
+    billing_increment: int = 1
+    """Seconds; as the enterprise's pool had it when the call was made."""
+    quota_slice: int | None = None
+    """Seconds that are reserved in the enterprise's pool at once; None: the call needs no pool."""
+    granted_seconds: int | None = None
+    """Reserved so far: the call may talk no longer than this."""
+    billed_seconds: int | None = None
+    """Once it has ended."""
     sink: str | None = None
     sink_token: str | None = None
     """As `state.vault` seals it."""
@@ -114,7 +122,6 @@ class Call(BaseModel):
     ended_at: datetime | None = None
     reason: DisconnectionReason | None = None
     duration: int | None = None
-    billed_seconds: int | None = None
     recording_result: RecordingResult | None = None
     recording_path: str | None = None
     """Relative to the recording root; set iff recording_result is `success`."""

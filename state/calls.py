@@ -10,9 +10,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from config import PoolSettings
 from state.call import LIVE_STATES, Call, CallEvent, CallState, Findings, Transition
 from state.connection import load_script, stream_entries
 from state.keys import Keys
+from state.pool import script_settings
 
 PREDECESSORS: dict[CallState, tuple[CallState, ...]] = {
     CallState.CALLING_CALLER: (CallState.INITIATING,),
@@ -95,6 +97,14 @@ class TooMany:
     """Seconds until they may; None: when one of its calls has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaExceeded:
+    """The enterprise's pool has not enough free seconds for another call."""
+
+    in_use: bool
+    """It would have them if some of its live calls ended."""
+
+
 class NoRoom:
     """No engine is up with a free slot."""
 
@@ -103,7 +113,9 @@ class NoRecorder:
     """Engines have room, but none of them can record another call."""
 
 
-CreationResult = Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany | TooOften
+CreationResult = (
+    Placed | Duplicate | NoRoom | NoRecorder | Repeated | KeyReused | TooMany | TooOften | QuotaExceeded
+)
 
 
 class TransitionResult(StrEnum):
@@ -135,8 +147,8 @@ class CallStore:
         self._keys = keys
         self._retention = retention
         self._lost_after_ms = int(engine_lost_after * 1000)
-        self._create = load_script(redis, "create_call")
-        self._transition = load_script(redis, "transition")
+        self._create = load_script(redis, "pool", "create_call")
+        self._transition = load_script(redis, "pool", "transition")
         self._release = load_script(redis, "request_release")
         self._keep = load_script(redis, "keep_findings")
         self._attach = load_script(redis, "attach_recording")
@@ -157,9 +169,13 @@ class CallStore:
         first: CallEvent,
         *,
         limits: Limits = Limits(),
+        pool: PoolSettings | None = None,
         idempotency: Idempotency | None = None,
     ) -> CreationResult:
-        """Write a call as `initiating` and hand it to the engine with the most room, or change nothing."""
+        """Write a call as `initiating` and hand it to the engine with the most room, or change nothing.
+
+        `pool`: whose seconds the call needs; None: none.
+        """
         keys = self._keys
         names: list[str] = []
         values: list[str | int] = []
@@ -192,6 +208,7 @@ class CallStore:
                     [{"calls": one.calls, "milliseconds": one.seconds * 1000} for one in limits.rates]
                 ),
                 json.dumps({"policy": call.policy.model_dump_json(exclude_defaults=True)}),
+                "" if pool is None else script_settings(pool),
                 *values,
             ],
         )
@@ -210,6 +227,8 @@ class CallStore:
                 return TooMany(milliseconds / 1000)
             case ["too_often", index, milliseconds]:
                 return TooOften(index, milliseconds / 1000)
+            case ["quota_exceeded", in_use]:
+                return QuotaExceeded(bool(in_use))
             case ["key_reused"]:
                 return KeyReused()
             case _:

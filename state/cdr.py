@@ -39,8 +39,11 @@ class CallDetailRecord(BaseModel):
     """`disconnected` or `failed`."""
     reason: DisconnectionReason | None = None
     duration: int | None = None
-    billed_seconds: int | None = None
-    """What the enterprise's pool of minutes was charged; None: nothing was reserved for the call."""
+    billed_seconds: int = 0
+    """`duration` rounded up to `billing_increment`, and never more than was granted."""
+    billing_increment: int = 1
+    granted_seconds: int | None = None
+    """Reserved in the enterprise's pool; None: the call needed none."""
     engine_id: str | None = None
     correlator: str | None = None
     recording_enabled: bool = False

@@ -88,6 +88,27 @@ class Keys:
         """sorted set: ids of the last `seconds`' calls of `subject`, by time (ms, the server's clock)."""
         return f"{self.root}rate:{seconds}:{':'.join(subject)}"
 
+    def pool(self, enterprise_id: str) -> str:
+        """hash: an enterprise's minutes, in seconds: balance, reserved of it, last renewal, settings."""
+        return f"{self.root}enterprise:{enterprise_id}:pool"
+
+    def pool_reserved(self, enterprise_id: str) -> str:
+        """hash: seconds reserved by live call."""
+        return f"{self.root}enterprise:{enterprise_id}:pool:reserved"
+
+    def pool_references(self, enterprise_id: str) -> str:
+        """hash: seconds by the reference of each top-up."""
+        return f"{self.root}enterprise:{enterprise_id}:pool:references"
+
+    def ledger(self, enterprise_id: str) -> str:
+        """stream: every change of the pool's balance, never trimmed."""
+        return f"{self.root}enterprise:{enterprise_id}:ledger"
+
+    @property
+    def pool_alarms(self) -> str:
+        """stream: pools whose balance fell below their low-water mark."""
+        return f"{self.root}pool:alarms"
+
     def idempotency(self, enterprise_id: str, client_id: str, key: str) -> str:
         """hash: which call a client's Idempotency-Key made, and of what request."""
         # Hashed: where one ends and the other begins must not be the client's to say.

@@ -1,14 +1,16 @@
 -- Create a call: refuse a duplicate pair and what exceeds the enterprise's limits, reserve a slot on the engine with
--- the most room, write the record, append the first event and the engine's command. All or nothing.
+-- the most room and seconds of its pool, write the record, append the first event and the engine's command. All or nothing.
 -- KEYS: 1 call, 2 events, 3 pair, 4 engines, 5 outbox, 6 outbox due, 7 wake channel, 8 the enterprise's live calls,
 --       9 its pace, then one for each of the further limits, then the idempotency key if there is one
 -- ARGV: 1 key root, 2 call id, 3 record (flat JSON object), 4 event JSON, 5 engine lost after (ms),
 --       6 live calls at most or '', 7 calls per second at most or '',
 --       8 the further limits (JSON array of {calls, milliseconds}), 9 what the engine is told besides the record (flat
---       JSON object), with an idempotency key: 10 fingerprint of the request, 11 how long the key is kept (s)
+--       JSON object), 10 the enterprise's pool (flat JSON object) or '': none,
+--       with an idempotency key: 11 fingerprint of the request, 12 how long the key is kept (s)
 -- Returns {'placed', engine id} | {'duplicate', call id} | {'no_room'} | {'no_recorder'} | {'repeated', call id} |
 --         {'key_reused'} | {'too_many_calls'} | {'too_fast', milliseconds until the next one may be made} |
---         {'too_often', index of the further limit from 0, milliseconds until it allows another}
+--         {'too_often', index of the further limit from 0, milliseconds until it allows another} |
+--         {'quota_exceeded', 1 if live calls may give enough back}
 local root, call_id, lost_after = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -19,7 +21,7 @@ local idempotency = KEYS[first_limit + #limits]
 
 if idempotency then
   local kept = redis.call('HMGET', idempotency, 'fingerprint', 'call_id')
-  if kept[1] == ARGV[10] then return {'repeated', kept[2]} end
+  if kept[1] == ARGV[11] then return {'repeated', kept[2]} end
   if kept[1] then return {'key_reused'} end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('a call of this id exists') end
@@ -45,7 +47,14 @@ for i, limit in ipairs(limits) do
 end
 if too_often then return {'too_often', too_often, math.ceil(wait)} end
 
-local record = cjson.decode(ARGV[3])
+local record, pool = cjson.decode(ARGV[3]), ARGV[10] ~= '' and cjson.decode(ARGV[10])
+if pool then
+  open_pool(root, record.enterprise_id, pool, tonumber(time[1]))
+  if free_seconds(root, record.enterprise_id) < pool.minimum then
+    local balance = number_of(pool_key(root, record.enterprise_id), 'balance')
+    return {'quota_exceeded', balance >= pool.minimum and 1 or 0}
+  end
+end
 local chosen, most_room, any_room = nil, 0, false
 for _, engine in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], now - lost_after, '+inf')) do
   local fields = redis.call('HMGET', root .. 'engine:' .. engine, 'state', 'capacity', 'can_record')
@@ -60,6 +69,10 @@ end
 if not chosen then return {any_room and 'no_recorder' or 'no_room'} end
 
 record.engine_id, record.epoch = chosen, '1'
+if pool then
+  record.billing_increment, record.quota_slice = tostring(pool.increment), tostring(pool.slice)
+  record.granted_seconds = tostring(reserve(root, record.enterprise_id, call_id, pool.slice))
+end
 local flat = {}
 for field, value in pairs(record) do
   flat[#flat + 1] = field
@@ -78,8 +91,8 @@ for i, limit in ipairs(limits) do
   redis.call('PEXPIRE', calls, limit.milliseconds)
 end
 if idempotency then
-  redis.call('HSET', idempotency, 'fingerprint', ARGV[10], 'call_id', call_id)
-  redis.call('EXPIRE', idempotency, ARGV[11])
+  redis.call('HSET', idempotency, 'fingerprint', ARGV[11], 'call_id', call_id)
+  redis.call('EXPIRE', idempotency, ARGV[12])
 end
 redis.call('SADD', root .. 'engine:' .. chosen .. ':calls', call_id)
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[4])

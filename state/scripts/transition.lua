@@ -1,13 +1,13 @@
 -- Move a call to its next state: compare-and-set on (state, epoch), update the record, append to the event
--- stream and to the outbox together; with a terminal state also its call detail record. A retry of a transition already
--- applied answers 'applied' again.
+-- stream and to the outbox together; with a terminal state settle what it has talked with the enterprise's
+-- pool and write its call detail record. A retry of a transition already applied answers 'applied' again.
 -- KEYS: 1 call, 2 events, 3 outbox, 4 outbox due, 5 wake channel, 6 sip trace, 7 call detail records, 8 dead letters
 -- ARGV: 1 key root, 2 call id, 3 epoch, 4 event id, 5 event JSON, 6 fields (flat JSON object),
 --       7 states it may come from (comma separated), 8 retention in seconds if terminal, else '', 9 new epoch
 -- Returns 'applied' | 'fenced' | 'unknown'
 local root, call_id = ARGV[1], ARGV[2]
 local current = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'last_event', 'sink', 'engine_id',
-  'enterprise_id', 'caller', 'callee', 'recording_path', 'delivery_stopped')
+  'enterprise_id', 'caller', 'callee', 'recording_path', 'delivery_stopped', 'billing_increment')
 if not current[1] then return 'unknown' end
 if current[3] == ARGV[4] then return 'applied' end
 if current[2] ~= ARGV[3] then return 'fenced' end
@@ -16,6 +16,10 @@ if not string.find(',' .. ARGV[7] .. ',', ',' .. current[1] .. ',', 1, true) the
 local fields = cjson.decode(ARGV[6])
 -- A recording was saved (attach_recording) after whoever ends the call had looked: the record tells the truth.
 if current[9] and fields.recording_result then fields.recording_result = 'success' end
+if ARGV[8] ~= '' then
+  local talked = tonumber(fields.duration or '0')
+  fields.billed_seconds = tostring(settle(root, current[6], call_id, talked, tonumber(current[11] or '1')))
+end
 local flat = {'last_event', ARGV[4], 'epoch', ARGV[9]}
 for field, value in pairs(fields) do
   flat[#flat + 1] = field

@@ -56,10 +56,10 @@ class PlayedEngine:
         self._capacity = capacity
         self._can_record = can_record
         self._loop = asyncio.new_event_loop()
-        self._redis = connect(redis_url)
-        keys = Keys(prefix)
-        self.calls = CallStore(self._redis, keys, retention=600, engine_lost_after=lost_after)
-        self.registry = EngineRegistry(self._redis, keys, lost_after=lost_after)
+        self.redis = connect(redis_url)
+        keys = self.keys = Keys(prefix)
+        self.calls = CallStore(self.redis, keys, retention=600, engine_lost_after=lost_after)
+        self.registry = EngineRegistry(self.redis, keys, lost_after=lost_after)
         self._thread = threading.Thread(target=self._loop.run_forever, name=prefix, daemon=True)
         self._playing: Future[None] | None = None
         self._stopped = asyncio.Event()
@@ -79,7 +79,7 @@ class PlayedEngine:
         self.die()
         if retire:
             self.run(self.registry.retire(self.engine_id))
-        self.run(self._redis.aclose())
+        self.run(self.redis.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -479,6 +479,53 @@ def test_a_warning_tone_comes_before_the_maximum_duration() -> None:
     assert hung_up(call.feed(sig.TimerFired(Timer.MAX_DURATION)))[CALLER] == Q850.TIMER_EXPIRED
 
 
+QUOTA_ASKED = sig.TimerFired(Timer.QUOTA)
+
+
+def started(actions: list[Action]) -> dict[Timer, float]:
+    return {action.timer: action.seconds for action in actions if isinstance(action, sig.StartTimer)}
+
+
+def test_a_call_talks_no_longer_than_its_minutes_and_asks_for_more_in_time() -> None:
+    call = Driven(*TO_CONNECTED, granted=300)
+    assert started(call.actions)[Timer.MAX_DURATION] == 300
+    assert started(call.actions)[Timer.QUOTA] == 270
+    assert call.feed(QUOTA_ASKED) == [sig.ExtendQuota(300)]
+    # A second after `connected` the question, another one later the answer.
+    assert started(call.feed(sig.QuotaGranted(500))) == {Timer.QUOTA: 468, Timer.MAX_DURATION: 498}
+    assert call.feed(QUOTA_ASKED) == [sig.ExtendQuota(500)]
+    assert started(call.feed(sig.QuotaGranted(900))) == {Timer.MAX_DURATION: 596}, "never longer than that"
+
+
+def test_where_nothing_was_to_be_had_it_asks_again_until_the_end() -> None:
+    call = Driven(*TO_CONNECTED, granted=20)
+    assert started(call.actions)[Timer.QUOTA] == 10
+    call.now += timedelta(seconds=9)
+    assert started(call.feed(sig.QuotaGranted(20))) == {Timer.MAX_DURATION: 10, Timer.QUOTA: 5}
+    call.now += timedelta(seconds=8)
+    assert started(call.feed(sig.QuotaGranted(20))) == {Timer.MAX_DURATION: 1}
+    assert hung_up(call.feed(sig.TimerFired(Timer.MAX_DURATION)))[CALLER] == Q850.TIMER_EXPIRED
+    assert (call.outcome.reason, call.outcome.duration) == (Reason.OTHER, 20)
+
+
+def test_the_warning_tone_comes_before_the_end_of_the_minutes_too() -> None:
+    call = Driven(*TO_CONNECTED, granted=300, duration_warning=60)
+    assert started(call.actions)[Timer.QUOTA] == 210, "before the warning"
+    assert started(call.actions)[Timer.WARNING] == 240
+    assert started(call.feed(sig.QuotaGranted(500)))[Timer.WARNING] == 439
+
+
+def test_an_answer_of_the_pool_after_the_end_changes_nothing() -> None:
+    call = Driven(*TO_CONNECTED, granted=300)
+    call.feed(sig.ReleaseRequested())
+    assert call.feed(sig.QuotaGranted(600)) == []
+
+
+def test_a_call_that_needs_no_pool_asks_for_nothing() -> None:
+    call = Driven(*TO_CONNECTED)
+    assert Timer.QUOTA not in started(call.actions)
+
+
 def test_the_cause_of_one_party_s_bye_is_told_to_the_other() -> None:
     call = Driven(*TO_CONNECTED)
     assert hung_up(call.feed(sig.LegEnded(CALLER, 200, 31))) == {CALLEE: 31}
@@ -498,6 +545,7 @@ events = st.one_of(
     st.builds(sig.DigitPressed, legs, st.just("1"), st.just(100)),
     st.just(sig.PromptFinished()),
     st.just(sig.ReleaseRequested()),
+    st.builds(sig.QuotaGranted, st.sampled_from([100, 300, 900])),
     st.builds(sig.TimerFired, st.sampled_from(Timer)),
     st.just(sig.RecordingFailed()),
     st.builds(sig.RecordingFinished, st.sampled_from([None, "a.wav"])),
@@ -512,6 +560,7 @@ rules = st.fixed_dictionaries(
         "announcements": st.sampled_from([AnnouncementSettings(), PROMPTS]),
         "hold": st.sampled_from(["music", "silence", "network"]),
         "duration_warning": st.sampled_from([0, 60]),
+        "granted": st.sampled_from([None, 100]),
     }
 )
 
