@@ -16,6 +16,7 @@ from api.errors import (
     IdempotencyKeyReusedError,
     NotAcceptableError,
     NotFoundError,
+    QuotaExceededError,
     RangeNotSatisfiableError,
     TooManyRequestsError,
     UnavailableError,
@@ -35,6 +36,7 @@ ERRORS: dict[tuple[str, str], tuple[type[ApiError], ...]] = {
         NotFoundError,  # a repeated Idempotency-Key, after the call's record is gone
         UnsupportedMediaTypeError,
         TooManyRequestsError,
+        QuotaExceededError,
         UnavailableError,
     ),
     ("/calls/{callId}", "get"): (UnavailableError,),

@@ -63,10 +63,11 @@ def environment(times: Times) -> dict[str, str]:
         "TRUNK__SESSION_EXPIRES": SESSION,
         "ENTERPRISES": json.dumps(
             [
-                {"id": "lab", "number": ENTERPRISE_NUMBER},
+                {"id": "lab", "number": ENTERPRISE_NUMBER, "callers": "anyone"},
                 {
                     "id": "lab-other",
                     "number": OTHER_ENTERPRISE_NUMBER,
+                    "callers": "anyone",
                     "recording_channels": "dual",
                     "announcements": {
                         "whisper": "connecting",

@@ -145,7 +145,7 @@ def test_a_top_up_is_audited_and_added_once(config: Path) -> None:
     (pool,) = lines(config, "pool", "show")
     assert pool["balance"] == 360
     audited = lines(config, "audit", "export", *period())[0]
-    assert (audited["action"], audited["actor"]) == ("pool.top_up", f"os:{getpass.getuser()}")
+    assert (audited["action"], audited["actor"]) == ("pool.top_up", f"command:{getpass.getuser()}")
     assert (audited["subject"], audited["detail"]) == ("invoice 7", "6 minutes")
 
 

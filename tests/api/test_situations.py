@@ -31,6 +31,7 @@ SITUATIONS = {
     (422, "CALLEE_NOT_AVAILABLE"): "test_errors.test_policy_is_422",
     (422, "IDEMPOTENCY_KEY_REUSED"): "test_idempotency.test_another_content_under_the_same_key_is_refused",
     (429, "TOO_MANY_REQUESTS"): "test_limits.test_no_more_live_calls_than_allowed_however_they_come",
+    (429, "QUOTA_EXCEEDED"): "test_pool.test_without_minutes_there_is_no_call_and_with_them_there_is",
     (503, "UNAVAILABLE"): "test_operations.test_without_an_engine_there_is_no_call",
 }
 
