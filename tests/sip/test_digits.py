@@ -41,7 +41,9 @@ def pressed(digits: tuple[PressedDigit, ...], leg: str) -> str:
     return "".join(press.digit for press in digits if press.leg == leg)
 
 
-def test_ten_digits_a_second_cross_in_both_directions(product: Product, trunk: SipTrunk) -> None:
+def test_ten_digits_a_second_cross_in_both_directions(
+    product: Product, trunk: SipTrunk, path: LossyPath | None
+) -> None:
     """Each leg with its own payload type, in each direction: RFC 3264, section 5.1."""
     callee_sdp = Sdp(0, (PCMU, telephone_event(97)))
     with (
@@ -54,12 +56,19 @@ def test_ten_digits_a_second_cross_in_both_directions(product: Product, trunk: S
         callee.send_digits(FORTY[::-1], payload_type=offered[1], duration=80, interval=100)
         to_callee = callee.wait_for_digits(FORTY, payload_type=97)
         to_caller = caller.wait_for_digits(FORTY[::-1], payload_type=101)
-        assert {digit.duration for digit in to_callee} == {60}
-        assert {digit.duration for digit in to_caller} == {80}
         digits = talk.end().digits
     assert pressed(digits, "caller") == FORTY
     assert pressed(digits, "callee") == FORTY[::-1]
-    assert [press.duration_ms for press in digits if press.leg == "caller"] == [60] * len(FORTY)
+    told = [press.duration_ms for press in digits if press.leg == "caller"]
+    for durations, wanted in (
+        ([digit.duration for digit in to_callee], 60),
+        ([digit.duration for digit in to_caller], 80),
+        (told, 60),
+    ):
+        # Of a digit whose three ends are all lost, the last update is what is known.
+        unknown = 0 if path is None else 2
+        assert len(FORTY) - unknown <= durations.count(wanted) <= len(FORTY)
+        assert max(durations) == wanted
 
 
 def test_a_digit_is_three_ends_of_one_event_and_the_audio_s_clock_goes_on(

@@ -29,8 +29,8 @@ LISTENED = 9.0
 """Seconds: a whole period of each tone, and the first sound of the next."""
 PROGRESS = ("100 Trying", "180 Ringing", "183 Session Progress")
 """Without SDP none of them changes what the caller hears."""
-EXACT = 0.04
-"""Seconds by which a sound or a pause may be longer or shorter."""
+EXACT, ROUGH = 0.04, 0.08
+"""Seconds by which a sound or a pause may be longer or shorter; rough where its edge may be lost."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,15 @@ def test_the_caller_hears_the_callee_s_country_s_tone_whatever_progress_there_is
 ) -> None:
     """Frequencies and cadence, as the caller's RTP has them from the first packet to the last."""
     samples = listened[row.callee]
+    tolerance = EXACT if path is None else ROUGH
     expected = cycle(zip(row.tone.cadence, cycle("?."), strict=False))
     line = bridged(heard(samples), 2 if path is None else 3)
     silence = len(line) - len(line.lstrip("."))
-    assert silence * FRAME <= EXACT, "nothing was heard at first"
+    assert silence * FRAME <= tolerance, "nothing was heard at first"
     position = silence * SIZE
     for (letter, seconds), (milliseconds, kind) in zip(runs(line.lstrip("."))[:-1], expected, strict=False):
         assert letter == kind, f"at {position / RATE} s"
-        assert seconds == pytest.approx(milliseconds / 1000, abs=EXACT)
+        assert seconds == pytest.approx(milliseconds / 1000, abs=tolerance)
         end = position + round(seconds * RATE)
         if letter == "?":
             assert_is(row.tone, samples[position:end], path)
