@@ -17,8 +17,7 @@ from api.member_table import parsed as members_of
 from api.member_table import written as member_table
 from api.provisioning import Provisioning, ProvisioningError, UnknownError, checked, content_of, merged
 from config import Settings
-from config.logs import configure_logging
-from dialbridge.command import ConfigOption, actor, fail, redis_in_reach, settings_of
+from dialbridge.command import ConfigOption, actor, fail, quieten, redis_in_reach, settings_of
 from dialbridge.enterprise_table import EnterpriseTableError, nested
 from dialbridge.enterprise_table import parsed as enterprises_of
 from dialbridge.enterprise_table import written as enterprise_table
@@ -196,8 +195,7 @@ def _run(config: Path | None, action: Callable[[Provisioning], Awaitable[T]]) ->
     try:
         with redis_in_reach():
             settings = settings_of(config)
-            quiet = settings.log.model_copy(update={"level": "warning"})
-            configure_logging(quiet, "command")
+            quieten(settings)
             return asyncio.run(_with_provisioning(settings, action))
     except ProvisioningError as error:
         fail(str(error))

@@ -142,12 +142,19 @@ class MinutePools:
             balances = await pipe.execute()
         return {one: int(balance) for one, balance in zip(ids, balances, strict=True) if balance is not None}
 
+    async def has_ledger(self, enterprise_id: str) -> bool:
+        return bool(await self._redis.exists(self._keys.ledger(enterprise_id)))
+
     async def ledger(
-        self, enterprise_id: str, start: datetime | None = None, end: datetime | None = None
+        self,
+        enterprise_id: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[LedgerEntry]:
-        """What changed from `start` until before `end`, in order."""
+        """What changed from `start` until before `end`, in order; `after`: behind the entry of that id."""
         key = self._keys.ledger(enterprise_id)
-        async for entry_id, fields in read_stream(self._redis, key, start, end):
+        async for entry_id, fields in read_stream(self._redis, key, start, end, after):
             yield LedgerEntry.read(entry_id, fields)
 
 
