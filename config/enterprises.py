@@ -158,6 +158,10 @@ class EnterpriseProfile(Section):
     """New calls per second, as many at once; none: no limit."""
     pool: PoolSettings | None = None
     """None: its calls may talk as many minutes as they like."""
+    alerts_sink: (
+        Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$", max_length=1024)] | None
+    ) = None
+    """Where an event goes when its pool runs low; none: nowhere."""
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
     v1: V1Settings = V1Settings()

@@ -197,7 +197,8 @@ def rekey_recordings(config: ConfigOption = None) -> None:
 
 
 CallIdsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Calls; none: all.", metavar="[CALL_ID]...")
+    list[str] | None,
+    typer.Argument(help="Of calls, or pool:ENTERPRISE of its pool; none: all.", metavar="[CALL_ID]..."),
 ]
 
 

@@ -15,7 +15,7 @@ from api.enterprise_directory import EnterpriseDirectory
 from api.member_table import MemberTableError
 from api.member_table import parsed as members_of
 from api.member_table import written as member_table
-from api.provisioning import Provisioning, ProvisioningError, UnknownError, checked, content_of, merged
+from api.provisioning import Provisioning, ProvisioningError, UnknownError, content_of, merged
 from config import Settings
 from dialbridge.command import ConfigOption, actor, fail, quieten, redis_in_reach, settings_of
 from dialbridge.enterprise_table import EnterpriseTableError, nested
@@ -99,7 +99,7 @@ def import_enterprises(file: File, config: ConfigOption = None) -> None:
 
     async def apply(provisioning: Provisioning) -> None:
         for enterprise, patch in patches.items():  # all of them before the first is written
-            checked(enterprise, merged(await _content(provisioning, enterprise), patch))
+            provisioning.described(enterprise, merged(await _content(provisioning, enterprise), patch))
         for enterprise, patch in patches.items():
             await _merge(provisioning, enterprise, patch)
 
@@ -211,4 +211,4 @@ async def _with_provisioning(settings: Settings, action: Callable[[Provisioning]
         store = EnterpriseStore(redis, keys, Vault(settings.privacy))
         audit = AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days)
         directory = EnterpriseDirectory(store, settings)
-        return await action(Provisioning(directory, audit, actor=actor()))
+        return await action(Provisioning(directory, audit, actor=actor(), notifier=settings.notifier))
