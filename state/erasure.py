@@ -81,6 +81,7 @@ class Erasure:
         await self._erase_fingerprints(call_ids)
         async for entry_id, record in self._cdrs():
             if record["id"] in call_ids:
+                await self._uncount(record["id"], _numbers(record))
                 await self._mask(entry_id, record)
 
     async def erase_number(self, number: str) -> None:
@@ -152,6 +153,13 @@ class Erasure:
             kept: Any = await self._redis.hget(key, "call_id")
             if kept in call_ids:
                 await self._void_fingerprint(keys=[key])
+
+    async def _uncount(self, call_id: str, numbers: Collection[str]) -> None:
+        """Limits on how often a number calls and is called do not count the call any more."""
+        for number in numbers:
+            async for key in self._redis.scan_iter(match=self._keys.rates_naming(number), count=1000):
+                removal: Any = self._redis.zrem(key, call_id)
+                await removal
 
     async def _mask(self, entry_id: str, record: dict[str, Any]) -> None:
         kept = {name: value for name, value in record.items() if name not in ("digits", "recording_path")}

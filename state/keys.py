@@ -124,6 +124,10 @@ class Keys:
         """pattern of all those."""
         return f"{self.root}idempotency:*"
 
+    def rates_naming(self, number: str) -> str:
+        """pattern of all `rate` keys of a phone number."""
+        return f"{self.root}rate:*{number}*"
+
     def naming(self, number: str) -> str:
         """pattern of all keys whose names contain a phone number."""
         return f"{self.root}*{number}*"

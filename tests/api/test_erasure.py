@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from config import RecordingSettings
 from media.recordings import RecordingStore
+from state.attempts import LegAttempt
 from state.audit import AuditEntry, AuditLog
 from state.call import (
     CallState,
@@ -68,6 +69,8 @@ class Platform:
     redis_url: str
     prefix: str
     member: str
+    redirected: str
+    """Where each call is redirected to."""
 
     @property
     def keys(self) -> Keys:
@@ -114,6 +117,10 @@ class Platform:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_finished(path, sine(440, 1.0))
         digit = PressedDigit(leg="caller", digit="7", duration_ms=100, at=utc_now())
+        attempts = [
+            LegAttempt(leg="callee", trunk="carrier", dialled=dialled, invited_at=utc_now())
+            for dialled in (callee, self.redirected)
+        ]
         end = Transition.to(
             CallState.DISCONNECTED,
             call_id=call_id,
@@ -122,7 +129,7 @@ class Platform:
             reason=DisconnectionReason.HANG_UP,
             duration=1,
             recording_result=RecordingResult.SUCCESS,
-            findings=Findings(recording_path=name, digits=(digit,)),
+            findings=Findings(recording_path=name, digits=(digit,), attempts=tuple(attempts)),
         )
         self.engine.run(self.engine.calls.transition(end))
         return path
@@ -173,14 +180,23 @@ class Platform:
 @pytest.fixture
 def platform(engine: PlayedEngine, redis_url: str, prefix: str, tmp_path: Path) -> Iterator[Platform]:
     member = new_number()
+    hourly = [{"calls": 100, "seconds": 3600}]
+    enterprise = {
+        "id": "acme",
+        "number": "+442079460000",
+        "members": [member],
+        "policy": {"callee_rates": hourly},
+        "pool": {"monthly_minutes": 100},
+    }
     changes = {
-        "enterprises": [{"id": "acme", "number": "+442079460000", "members": [member]}],
+        "policy": {"caller_rates": hourly, "callee_rates": hourly},
+        "enterprises": [enterprise],
         "clients": [{"id": "shop", "secret": SECRET, "enterprise": "acme"}],
     }
     config = write_config(tmp_path, redis_url, prefix, changes=changes)
     api = ApiProcess(config)
     api.start()
-    yield Platform(api, engine, config, tmp_path, redis_url, prefix, member)
+    yield Platform(api, engine, config, tmp_path, redis_url, prefix, member, new_number())
     api.stop()
 
 
@@ -197,16 +213,20 @@ def test_nothing_that_names_the_parties_is_left_of_a_call(platform: Platform, si
         path.with_name(name).write_bytes(b"x")
     keys = platform.keys
     everywhere = {keys.call(call_id), keys.sip(call_id), keys.cdrs, keys.commands(platform.engine.engine_id)}
-    assert platform.naming(callee) == everywhere
+    found = platform.naming(callee)
+    counted = {key for key in found if ":rate:" in key}
+    assert len(counted) == 2
+    assert found - counted == everywhere
+    assert platform.naming(platform.redirected) == {keys.call(call_id), keys.cdrs}
     assert call_id in platform.kept()[keys.dead_letters]
 
     done = platform.erase("call", call_id)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"call_id": call_id, "files": 3})
-    assert platform.naming(callee) == set()
+    assert platform.naming(callee, platform.redirected) == set()
     assert platform.naming(platform.member) == {keys.members("acme")}
     left = {key for key, value in platform.kept().items() if call_id in key or call_id in value}
     (idempotency,) = [key for key in platform.kept() if "idempotency" in key]
-    assert left == {keys.cdrs_masked, keys.audit, idempotency}
+    assert left == {keys.cdrs_masked, keys.audit, keys.ledger("acme"), idempotency}
     assert "'fingerprint': ''" in platform.kept()[idempotency]
     assert list((platform.folder / "recordings" / DAY).iterdir()) == []
     assert platform.get(call_id) == platform.get(call_id, "/recording") == 404

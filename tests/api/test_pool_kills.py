@@ -60,6 +60,8 @@ class Client:
                     answer = http.post(f"{BASE_PATH}/calls", json=body, headers=headers)
             except httpx2.HTTPError:
                 continue
+            if answer.status_code == 503:
+                continue  # the machine is so busy that the engine's heartbeat is late
             if answer.status_code == 201:
                 self.made.append(answer.json()["callId"])
             else:

@@ -121,7 +121,6 @@ def test_the_credential_is_kept_and_its_keys_are_published(platform: Platform, s
     ("name", "change"),
     [
         ("clientId", {"clientId": ""}),
-        ("clientId", {"clientId": "x" * 129}),
         ("clientId", {"clientId": None}),
         ("tokenUri", {"tokenUri": "ftp://example.com/"}),
         ("tokenUri", {"tokenUri": "https://user@example.com/"}),

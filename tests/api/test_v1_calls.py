@@ -22,6 +22,7 @@ from tests.api.camara_schemas import validate
 from tests.api.configuration import UNRECORDED
 from tests.api.played_engine import PlayedEngine, new_number
 from tests.api.processes import ApiProcess
+from tests.api.test_recordings import forget_peak, peak_memory
 from tests.api.v1_platform import (
     ENTERPRISES,
     FURTHER_NUMBER,
@@ -145,6 +146,21 @@ def test_a_recording_is_downloaded_whole(v1: V1Platform, size: int) -> None:
     body = answer.json()
     assert base64.b64decode(body.pop("filedata"), validate=True) == content
     assert body == SUCCESS
+
+
+def test_a_large_recording_is_never_whole_in_memory(v1: V1Platform) -> None:
+    """200 MB, sparse: it costs no disk."""
+    call_id, size = v1.begun(), 200_000_000
+    recorded(v1, call_id, b"RIFF")
+    os.truncate(v1.folder / "recordings" / v1.store(call_id, b"RIFF"), size)
+    forget_peak(v1.process.pid)
+    before = peak_memory(v1.process.pid)
+    url, body = f"{V1}/recordingdownload/{call_id}", {"recordingId": call_id}
+    with v1.http.stream("POST", url, json=body, headers=v1.bearer(), timeout=60) as answer:
+        assert answer.status_code == 200
+        received = sum(len(chunk) for chunk in answer.iter_bytes())
+    assert received > size * 4 / 3
+    assert peak_memory(v1.process.pid) - before < 50_000_000
 
 
 def test_a_download_is_audited(v1: V1Platform) -> None:

@@ -82,17 +82,8 @@ async def test_a_call_that_ends_leaves_one_record_with_all_that_is_known(
     assert record.digits == (pressed,)
     assert record.caller_quality == GOOD
     assert record.attempts == (BUSY,)
-    assert record.billed_seconds is None
+    assert record.billed_seconds == record.duration
     assert "token-of-the-sink" not in str(await redis.xrange(keys.cdrs))
-
-
-async def test_what_the_pool_was_charged_is_in_the_record(
-    store: CallStore, records: CallDetailRecords, redis: Redis, keys: Keys
-) -> None:
-    await create(store, new_call())
-    await redis.hset(keys.call("c1"), "billed_seconds", "60")
-    await store.transition(step("c1", CallState.FAILED))
-    assert [record.billed_seconds for record in await all_of(records)] == [60]
 
 
 async def test_whoever_ends_a_call_keeps_the_attempts_that_were_known(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
@@ -59,7 +60,7 @@ async def place(
     """A call, between numbers that have no other if no `pair` is given."""
     caller, callee = pair or (next(_numbers), next(_numbers))
     call = Call(
-        id=f"c{caller}",
+        id=str(uuid4()),
         client_id="client",
         enterprise_id="acme",
         caller=caller,
