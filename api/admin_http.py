@@ -46,7 +46,12 @@ async def administration(
     """Raises UnauthenticatedError, InsufficientScopeError, UnavailableError."""
     del documented
     token = await verified(request, [Scope.ADMIN], services)
-    return Provisioning(services.enterprises, services.audit, actor=token.client_id)
+    return Provisioning(
+        services.enterprises,
+        services.audit,
+        actor=token.client_id,
+        notifier=services.settings.notifier,
+    )
 
 
 Administration = Annotated[Provisioning, Depends(administration)]

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from api import (
     admin_http,
+    admin_pool_http,
     calls_http,
     health_http,
     issuer_http,
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         for router in (calls_http.router, recordings_http.router):
             app.include_router(router, prefix=base_path, include_in_schema=False)  # camara_document.py
     app.include_router(admin_http.router)
+    app.include_router(admin_pool_http.router)
     app.mount(V1_BASE_PATH, create_v1(services))
     if services.issuer is not None:
         app.include_router(issuer_http.router)

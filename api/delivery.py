@@ -11,16 +11,14 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from api.camara_events import status_changed
-from api.correlator import HEADER
 from api.enterprise_directory import EnterpriseDirectory
+from api.letters import Letter
 from api.signatures import Signer
-from api.sink_tokens import PrivateKeyJwt, SinkTokens, TokenUnavailableError
+from api.sink_tokens import SinkTokens, TokenUnavailableError
 from api.sink_transport import ForbiddenAddressError, read_limited
-from api.v1_notifications import HEADERS as V1_HEADERS
-from api.v1_notifications import is_taken, status_notification
+from api.v1_notifications import is_taken
 from config.settings import NotifierSettings
-from state.call import Call, CallEvent, utc_now
+from state.call import utc_now
 from state.connection import UNREACHABLE
 from state.delivery_counts import DeliveryOutcome
 from state.vault import SealedError, Vault
@@ -53,7 +51,6 @@ class Courier:
         vault: Vault,
         enterprises: EnterpriseDirectory,
         *,
-        public_url: str,
         timeout_after: float,
     ) -> None:
         """`timeout_after`: seconds for one attempt, from asking for a token to the sink's answer."""
@@ -62,41 +59,38 @@ class Courier:
         self._signer = signer
         self._vault = vault
         self._enterprises = enterprises
-        self._public_url = public_url
         self._timeout_after = timeout_after
 
-    async def attempt(self, call: Call, event: CallEvent) -> Attempt:
+    async def attempt(self, letter: Letter) -> Attempt:
         """POST the event; 2xx delivers it, 410 refuses it for good, anything else means another try.
 
         In the older generation 2xx does so only together with the code of success. With an access token that
         has expired nothing is sent.
         """
-        if call.sink_token_expires_at is not None and call.sink_token_expires_at <= utc_now():
+        if letter.token_expires_at is not None and letter.token_expires_at <= utc_now():
             return Attempt(
                 DeliveryOutcome.TOKEN_EXPIRED, "the sink's access token has expired", sink_was_asked=False
             )
-        headers, body = self._message(call, event)
+        headers = dict(letter.headers)
         try:
-            headers |= await self._signer.headers(call.enterprise_id, event.id, body.decode())
-            if call.generation == "v1":
-                headers |= await self._login(call.enterprise_id)
+            headers |= await self._signer.headers(letter.enterprise_id, letter.event_id, letter.body.decode())
+            if letter.generation == "v1":
+                headers |= await self._login(letter.enterprise_id)
         except (SealedError, *UNREACHABLE) as error:
             explanation = f"not signed: {type(error).__name__}"
             return Attempt(DeliveryOutcome.RETRIED, explanation, sink_was_asked=False)
-        if call.correlator is not None:
-            headers[HEADER] = call.correlator
-        credential, token = _credential_of(call), None
+        credential, token = letter.credential, None
         response: httpx2.Response | None = None
         answer = b""
         try:
             async with asyncio.timeout(self._timeout_after):
-                if call.sink_token is not None:
-                    token = self._vault.open(call.sink_token)
+                if letter.token is not None:
+                    token = self._vault.open(letter.token)
                 if credential is not None:
                     token = await self._tokens.token(credential)
                 if token is not None:
                     headers["Authorization"] = f"Bearer {token}"
-                posting = self._http.stream("POST", str(call.sink), content=body, headers=headers)
+                posting = self._http.stream("POST", letter.sink, content=letter.body, headers=headers)
                 async with posting as response:
                     answer = await read_limited(response)
         except SealedError:
@@ -111,14 +105,7 @@ class Courier:
             # The sink has answered; that its body was cut off matters only where the status is not all.
         if response.status_code == 401 and credential is not None and token is not None:
             self._tokens.refused(credential, token)
-        return _judged(response, taken=call.generation != "v1" or is_taken(answer))
-
-    def _message(self, call: Call, event: CallEvent) -> tuple[dict[str, str], bytes]:
-        """Headers and body, in the words of the generation that placed the call."""
-        if call.generation == "v1":
-            return dict(V1_HEADERS), status_notification(call, event)
-        message = status_changed(call, event, public_url=self._public_url)
-        return dict(message.headers), message.body
+        return _judged(response, taken=letter.generation != "v1" or is_taken(answer))
 
     async def _login(self, enterprise_id: str) -> dict[str, str]:
         """At the application of the older generation. Raises SealedError, UNREACHABLE."""
@@ -129,12 +116,6 @@ class Courier:
         password = "" if v1.password is None else v1.password.get_secret_value()
         encoded = base64.b64encode(f"{v1.username}:{password}".encode()).decode()
         return {"Authorization": f"Basic {encoded}"}
-
-
-def _credential_of(call: Call) -> PrivateKeyJwt | None:
-    if call.sink_client_id is None or call.sink_token_uri is None:
-        return None
-    return PrivateKeyJwt(call.sink_client_id, call.sink_token_uri)
 
 
 def backoff(settings: NotifierSettings, failed_attempts: int) -> float:

@@ -9,10 +9,12 @@ from collections.abc import Coroutine
 import structlog
 
 from api.delivery import Attempt, Courier, backoff
+from api.letters import letter_of
 from config import Settings
-from state.call import Call, utc_now
+from state.call import CallEvent, utc_now
 from state.connection import UNREACHABLE
 from state.delivery_counts import DeliveryOutcome
+from state.events import Event
 from state.outbox import Delivery, Meeting, Outbox, Pace
 
 log = structlog.get_logger()
@@ -28,7 +30,7 @@ Task = asyncio.Task[None]
 
 
 class Dispatcher:
-    """Delivers what is due, in order per call (the outbox leases one event per call at a time).
+    """Delivers what is due, in order per owner (the outbox leases one event of each at a time).
 
     What is claimed is begun at once. Half of the slots are for sinks that are slow or down, so that these
     cannot hold up the others, however many they are; how many may be at one sink is the outbox's to say.
@@ -36,6 +38,7 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, *, outbox: Outbox, courier: Courier) -> None:
         self._notifier = settings.notifier
+        self._public_url = settings.api.public_url
         self._outbox, self._courier = outbox, courier
         self._lease = 1.5 * settings.notifier.timeout
         self._slow_slots = max(1, settings.notifier.concurrency // 2)
@@ -109,16 +112,16 @@ class Dispatcher:
             log.error("delivery_not_recorded", exc_info=error)
 
     async def _deliver(self, delivery: Delivery) -> None:
+        entry = log.bind(**_about(delivery.event))
         try:
-            call = Call.model_validate(delivery.record) if delivery.record else None
+            letter = letter_of(delivery, public_url=self._public_url)
         except ValueError as error:
-            entry = log.bind(call_id=delivery.event.call_id, event_id=delivery.event.id)
-            entry.error("call_record_unreadable", exc_info=error)
+            entry.error("record_unreadable", exc_info=error)
             delay = backoff(self._notifier, delivery.failed_attempts)
             await self._record(delivery, DeliveryOutcome.RETRIED, delay, Meeting.NOTHING)
             return
-        if call is None or call.sink is None:
-            log.error("event_without_call", call_id=delivery.event.call_id, event_id=delivery.event.id)
+        if letter is None:
+            entry.error("event_without_sink")
             await self._outbox.drop(delivery)
             return
         began = time.monotonic()
@@ -126,9 +129,9 @@ class Dispatcher:
             SLOW_AFTER, self._lingers, delivery.sink, asyncio.current_task()
         )
         try:
-            result = await self._courier.attempt(call, delivery.event)
+            result = await self._courier.attempt(letter)
         except Exception as error:
-            log.exception("delivery_crashed", call_id=delivery.event.call_id)
+            entry.exception("delivery_crashed")
             result = Attempt(DeliveryOutcome.RETRIED, type(error).__name__, sink_was_asked=False)
         finally:
             lingering.cancel()
@@ -158,11 +161,7 @@ class Dispatcher:
         if outcome is DeliveryOutcome.RETRIED and age > self._notifier.give_up_after:
             outcome = DeliveryOutcome.GIVEN_UP
         entry = log.bind(
-            call_id=delivery.event.call_id,
-            event_id=delivery.event.id,
-            state=delivery.event.state.value,
-            attempt=delivery.failed_attempts + 1,
-            answer=result.explanation,
+            **_about(delivery.event), attempt=delivery.failed_attempts + 1, answer=result.explanation
         )
         match outcome:
             case DeliveryOutcome.DELIVERED:
@@ -215,6 +214,13 @@ class Dispatcher:
         if self._outage:
             self._outage = False
             log.info("redis_reachable_again")
+
+
+def _about(event: Event) -> dict[str, str]:
+    """For the log."""
+    if isinstance(event, CallEvent):
+        return {"call_id": event.call_id, "event_id": event.id, "state": event.state.value}
+    return {"enterprise_id": event.enterprise_id, "event_id": event.id}
 
 
 def _met(result: Attempt, took: float) -> Meeting:

@@ -136,6 +136,10 @@ class ChangedError(ApiError):
     default = "Concurrency conflict: the resource was changed meanwhile. Read it again."
 
 
+class ReferenceUsedError(AlreadyExistsError):
+    default = "The reference belongs to a top-up of another amount."
+
+
 class PreconditionFailedError(ApiError):
     """RFC 9110, section 13.1.1. CAMARA's code for it comes with a 400."""
 

@@ -16,7 +16,7 @@ from api.delivery import Courier
 from api.dispatcher import OUTAGE_DELAY, Dispatcher
 from api.enterprise_directory import EnterpriseDirectory
 from api.lost_engines import LostEngineReaper
-from api.pool_alarms import tell_low_pools
+from api.pool_alarms import LowPoolTeller
 from api.signatures import Signer
 from api.signing_key import load_or_create_signing_key
 from api.sink_addresses import SinkAddresses
@@ -57,10 +57,11 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
         loop.add_signal_handler(ending, stopped.set)
     keys = Keys(settings.redis.prefix)
     lost_after = settings.engine.lost_after
+    addresses = SinkAddresses.of(settings.notifier)
     async with (
         connect(redis_url) as redis,
         sink_client(
-            SinkAddresses.of(settings.notifier),
+            addresses,
             timeout=settings.notifier.timeout,
             connections=settings.notifier.concurrency,
         ) as http,
@@ -77,16 +78,19 @@ async def serve(settings: Settings, redis_url: str, key: ECKey) -> None:
             Signer(enterprises),
             vault,
             enterprises,
-            public_url=settings.api.public_url,
             timeout_after=settings.notifier.timeout,
         )
         dispatcher = Dispatcher(settings, outbox=outbox, courier=courier)
+        alarms = PoolAlarms(redis, keys, retention=settings.call.retention)
+        teller = LowPoolTeller(
+            alarms, enterprises, addresses, allow_insecure=settings.notifier.allow_insecure_sinks
+        )
         engines = EngineRegistry(redis, keys, lost_after=lost_after)
         reaper = LostEngineReaper(engines, calls, lost_after=lost_after)
         log.info("notifier_started")
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(listen(redis, outbox.wake_channel, dispatcher))
-            watching = tasks.create_task(tell_low_pools(PoolAlarms(redis, keys)))
+            watching = tasks.create_task(teller.run())
             tasks.create_task(dispatcher.run())
             tasks.create_task(reaper.run(stopped))
             if (folder := settings.cdr.folder) is not None:

@@ -8,9 +8,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from api.enterprise_directory import EnterpriseDirectory
+from api.errors import InvalidArgumentError
+from api.sink_addresses import SinkAddresses
+from api.sinks import check_sink
 from config import EnterpriseProfile
 from config.enterprises import EnterpriseId, secret_context
 from config.section import E164
+from config.settings import NotifierSettings
 from state.audit import AuditedAction, AuditLog
 from state.enterprises import ChangedMeanwhileError, Enterprise, EnterpriseState
 
@@ -36,9 +40,12 @@ class Provisioning:
     One that changes something may raise ChangedMeanwhileError.
     """
 
-    def __init__(self, directory: EnterpriseDirectory, audit: AuditLog, *, actor: str) -> None:
-        """`actor`: who does it, for the audit."""
+    def __init__(
+        self, directory: EnterpriseDirectory, audit: AuditLog, *, actor: str, notifier: NotifierSettings
+    ) -> None:
+        """`actor`: who does it, for the audit; `notifier`: says where sinks may be."""
         self._directory = directory
+        self._notifier = notifier
         self._audit = audit
         self._actor = actor
 
@@ -72,6 +79,17 @@ class Provisioning:
         enterprise = await self.get(enterprise_id)
         content = merged(content_of(enterprise, secrets=True), patch)
         return await self._save(enterprise_id, enterprise, content, version)
+
+    def described(self, enterprise_id: str, content: Mapping[str, Any], version: int = 0) -> Enterprise:
+        """The enterprise that the content is of. Raises nothing but ProvisioningError."""
+        enterprise = _enterprise_of(enterprise_id, content, version)
+        if (sink := enterprise.profile.alerts_sink) is not None:
+            addresses, insecure = SinkAddresses.of(self._notifier), self._notifier.allow_insecure_sinks
+            try:
+                check_sink(sink, addresses, allow_insecure=insecure, name="alerts_sink")
+            except InvalidArgumentError as error:
+                raise ProvisioningError(str(error)) from error
+        return enterprise
 
     async def members(self, enterprise_id: str) -> dict[str, str]:
         """Names by number."""
@@ -124,7 +142,7 @@ class Provisioning:
         current = 0 if former is None else former.version
         if version not in (None, current):
             raise ChangedMeanwhileError
-        enterprise = checked(enterprise_id, content, current)
+        enterprise = self.described(enterprise_id, content, current)
         keys = sorted(_changed(former, enterprise))
         if former is not None and not keys:
             return former
@@ -146,7 +164,7 @@ class Provisioning:
             raise ProvisioningError(f"{name}: {error.errors()[0]['msg']}") from error
 
 
-def checked(enterprise_id: str, content: Mapping[str, Any], version: int = 0) -> Enterprise:
+def _enterprise_of(enterprise_id: str, content: Mapping[str, Any], version: int) -> Enterprise:
     """An enterprise of what `content_of` gives. Raises ProvisioningError."""
     state = content.get("state", EnterpriseState.ACTIVE.value)
     profile = {key: value for key, value in content.items() if key != "state"}

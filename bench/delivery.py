@@ -113,7 +113,7 @@ async def verdict_of(redis: Redis, made: Sequence[MadeCall], sinks: Sinks) -> Ve
         waiting[call.call_id] = [json.loads(event)["id"] for event in stored]
     buried = defaultdict(list)
     async for letter in DeadLetters(redis, KEYS).all():
-        buried[letter.event.call_id].append(letter.event.id)
+        buried[letter.event.owner].append(letter.event.id)
     arrivals = [arrival for arrival in sinks.arrivals() if arrival.path != BARE_PATH]
     return judge(made, sinks.manners, arrivals, waiting=waiting, dead_letters=buried)
 

@@ -106,12 +106,20 @@ class V1Settings(Section):
         return self
 
 
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Increment = Annotated[Literal[1, 6, 60], BeforeValidator(_number)]
+"""As text, too, like any other number: from the environment, a table or a command."""
+
+
 class PoolSettings(Section):
     """The minutes that an enterprise's members share. Seconds, unless a name says otherwise."""
 
     minimum: int = Field(default=60, gt=0)
     """No call starts while less than this is free."""
-    increment: Literal[1, 6, 60] = 1
+    increment: Increment = 1
     """What is billed of a call is rounded up to a multiple of it."""
     slice: int = Field(default=300, gt=0)
     """Reserved for a call at once; before it has talked that long, its engine reserves another one."""
@@ -158,6 +166,10 @@ class EnterpriseProfile(Section):
     """New calls per second, as many at once; none: no limit."""
     pool: PoolSettings | None = None
     """None: its calls may talk as many minutes as they like."""
+    alerts_sink: (
+        Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$", max_length=1024)] | None
+    ) = None
+    """Where an event goes when its pool runs low; none: nowhere."""
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     """The enterprise's events are signed with each of them (Standard Webhooks); two while one is replaced."""
     v1: V1Settings = V1Settings()

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+)
 
 E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-"""ISO 3166-1 alpha-2."""
+
+
+def check_country(code: str) -> str:
+    """A code that no number is of (UK for GB) would refuse every call, or read its numbers wrongly."""
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError(
+            "must be the ISO 3166-1 alpha-2 code of a country with telephone numbers, such as GB"
+        )
+    return code
+
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$"), AfterValidator(check_country)]
+"""ISO 3166-1 alpha-2, and whatever else libphonenumber calls a region."""
 
 
 class Section(BaseModel):

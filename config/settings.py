@@ -337,9 +337,12 @@ class Settings(BaseSettings):
     def references_resolve(self) -> Settings:
         enterprise_ids = [enterprise.id for enterprise in self.enterprises]
         for enterprise in self.enterprises:
-            app_server = enterprise.v1.app_server or ""
-            if app_server.startswith("http:") and not self.notifier.allow_insecure_sinks:
-                raise ValueError(f"enterprise {enterprise.id!r}: v1.app_server must be an https URL")
+            for key, sink in (
+                ("v1.app_server", enterprise.v1.app_server),
+                ("alerts_sink", enterprise.alerts_sink),
+            ):
+                if (sink or "").startswith("http:") and not self.notifier.allow_insecure_sinks:
+                    raise ValueError(f"enterprise {enterprise.id!r}: {key} must be an https URL")
         for client in self.clients:
             if client.enterprise not in (None, *enterprise_ids):
                 raise ValueError(f"client {client.id!r} names the unknown enterprise {client.enterprise!r}")

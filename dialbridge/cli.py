@@ -197,7 +197,8 @@ def rekey_recordings(config: ConfigOption = None) -> None:
 
 
 CallIdsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Calls; none: all.", metavar="[CALL_ID]...")
+    list[str] | None,
+    typer.Argument(help="Of calls, or pool:ENTERPRISE of its pool; none: all.", metavar="[CALL_ID]..."),
 ]
 
 
@@ -251,11 +252,15 @@ def top_up_pool(
     config: ConfigOption = None,
 ) -> None:
     """Add minutes to a pool, once for each reference; it is audited."""
+    from api.pool_accounts import TopUpError  # noqa: PLC0415
     from dialbridge.pool import top_up  # noqa: PLC0415
     from state.pool import TopUpResult  # noqa: PLC0415
 
-    with redis_in_reach():
-        result = top_up(settings_of(config), enterprise, minutes=minutes, reference=reference)
+    try:
+        with redis_in_reach():
+            result = top_up(settings_of(config), enterprise, minutes=minutes, reference=reference)
+    except TopUpError as error:
+        fail(str(error))
     match result:
         case TopUpResult.ADDED:
             print(f"{minutes} minutes added", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from config import ConfigurationError, Settings, load_settings
+from config.logs import configure_logging
 from config.settings import CONFIG_VARIABLE
 
 ConfigOption = Annotated[
@@ -45,6 +46,11 @@ def redis_in_reach() -> Iterator[None]:
         fail(str(error))
     except UNREACHABLE as error:
         fail(f"Redis cannot be reached, or a file cannot be written: {error}")
+
+
+def quieten(settings: Settings) -> None:
+    """What a command prints is its result: of the log only what went wrong."""
+    configure_logging(settings.log.model_copy(update={"level": "warning"}), "command")
 
 
 def fail(sentence: str) -> NoReturn:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from api.calls_schemas import rfc3339
 from config import Settings
+from state.call import CallEvent
 from state.connection import connect
 from state.dead_letters import DeadLetter, DeadLetters, ResendResult
 from state.keys import Keys
@@ -50,15 +51,17 @@ async def _resend(settings: Settings, call_ids: Collection[str]) -> Counter[Rese
 
 
 def _wanted(letter: DeadLetter, call_ids: Collection[str]) -> bool:
-    return not call_ids or letter.event.call_id in call_ids
+    return not call_ids or letter.event.owner in call_ids
 
 
 def _line(letter: DeadLetter) -> dict[str, str]:
     event = letter.event
+    if isinstance(event, CallEvent):
+        about = {"call_id": event.call_id, "event_id": event.id, "state": event.state.value}
+    else:
+        about = {"enterprise_id": event.enterprise_id, "event_id": event.id}
     return {
-        "call_id": event.call_id,
-        "event_id": event.id,
-        "state": event.state.value,
+        **about,
         "at": rfc3339(event.at),
         "reason": letter.reason.value,
         "ended_at": rfc3339(letter.buried_at),

@@ -1,4 +1,4 @@
-"""Enterprises as CSV (RFC 4180): a column for each key, nested keys with dots, lists with spaces."""
+"""Enterprises as text, in CSV (RFC 4180) or a command: nested keys have dots, lists spaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from api.provisioning import merged
 from config import EnterpriseProfile
 
 
 class EnterpriseTableError(ValueError):
-    """The table cannot be read; the message names the line."""
+    """The text cannot be read; the message names the table's line, or the key."""
 
 
 def written(enterprises: Iterable[Mapping[str, Any]]) -> str:
@@ -42,7 +43,10 @@ def parsed(text: str) -> dict[str, dict[str, Any]]:
                 raise EnterpriseTableError(f"line {line}: not as many cells as columns")
             if (enterprise_id := row.pop("id")) in patches:
                 raise EnterpriseTableError(f"line {line}: {enterprise_id!r} comes twice")
-            patches[enterprise_id] = nested((key, cell) for key, cell in row.items())
+            try:
+                patches[enterprise_id] = nested(row.items())
+            except EnterpriseTableError as error:
+                raise EnterpriseTableError(f"line {line}: {error}") from error
     except csv.Error as error:
         raise EnterpriseTableError(f"line {rows.line_num}: {error}") from error
     return patches
@@ -62,15 +66,27 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def nested(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """A merge patch of (key, text) pairs: an empty text takes the key away."""
+    """A merge patch of (key, text) pairs: an empty text takes the key away. Raises EnterpriseTableError."""
     patch: dict[str, Any] = {}
     for key, text in assignments:
         *outer, last = key.split(".")
         section = patch
         for name in outer:
             section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise EnterpriseTableError(f"{key}: {name} as a whole is named, too")
+        if isinstance(section.get(last), dict):
+            raise EnterpriseTableError(f"{key}: a key in it is named, too")
         section[last] = _value(key, text) if text else None
     return patch
+
+
+def patched(content: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """What `nested` made, merged; a section of which nothing is left is gone.
+
+    By RFC 7396 it stays, empty: in a table with columns for pools an enterprise without one would get one.
+    """
+    return {key: value for key, value in merged(content, patch).items() if value != {}}
 
 
 def _value(key: str, text: str) -> Any:

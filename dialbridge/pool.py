@@ -12,13 +12,15 @@ from datetime import datetime
 
 from redis.asyncio import Redis
 
-from config import PoolSettings, Settings
-from dialbridge.command import actor
-from state.audit import AuditedAction, AuditLog
+from api.enterprise_directory import EnterpriseDirectory
+from api.pool_accounts import PoolAccounts
+from config import Settings
+from dialbridge.command import actor, quieten
+from state.audit import AuditLog
 from state.connection import connect
 from state.enterprises import EnterpriseStore
 from state.keys import Keys
-from state.pool import MINUTE, MinutePools, NoPoolError, TopUpResult
+from state.pool import MinutePools, TopUpResult
 from state.pool_check import PoolCheck
 from state.vault import Vault
 
@@ -28,40 +30,30 @@ class Books:
     redis: Redis
     keys: Keys
     enterprises: EnterpriseStore
-    pools: MinutePools
-
-    async def settings(self, enterprise_id: str) -> PoolSettings:
-        """Raises NoPoolError."""
-        enterprise = await self.enterprises.get(enterprise_id)
-        if enterprise is None:
-            raise NoPoolError(f"there is no enterprise {enterprise_id!r}")
-        if enterprise.profile.pool is None:
-            raise NoPoolError(f"the enterprise {enterprise_id!r} has no pool of minutes")
-        return enterprise.profile.pool
-
-    async def with_pool(self) -> dict[str, PoolSettings]:
-        """By enterprise."""
-        return {one.id: one.profile.pool async for one in self.enterprises.all() if one.profile.pool}
+    accounts: PoolAccounts
 
 
 @asynccontextmanager
 async def _books(settings: Settings) -> AsyncIterator[Books]:
+    quieten(settings)
     async with connect(settings.redis_url) as redis:
         keys = Keys(settings.redis.prefix)
-        enterprises = EnterpriseStore(redis, keys, Vault(settings.privacy))
-        await enterprises.provision(settings)
-        yield Books(redis, keys, enterprises, MinutePools(redis, keys))
+        directory = EnterpriseDirectory(EnterpriseStore(redis, keys, Vault(settings.privacy)), settings)
+        audit = AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days)
+        accounts = PoolAccounts(directory, MinutePools(redis, keys), audit, actor=actor())
+        yield Books(redis, keys, await directory.store(), accounts)
 
 
 def show(settings: Settings, enterprise_id: str | None) -> None:
     """Print a JSON line for the enterprise's pool, or for each. Here and below:
 
-    Raises one of `state.connection.UNREACHABLE`, ConfigurationError, or NoPoolError.
+    Raises one of `state.connection.UNREACHABLE`, ConfigurationError, SealedError or NoPoolError.
     """
     asyncio.run(_show(settings, enterprise_id))
 
 
 def top_up(settings: Settings, enterprise_id: str, *, minutes: int, reference: str) -> TopUpResult:
+    """Raises TopUpError, too."""
     return asyncio.run(_top_up(settings, enterprise_id, minutes, reference))
 
 
@@ -78,39 +70,29 @@ def check(settings: Settings) -> int:
 async def _show(settings: Settings, enterprise_id: str | None) -> None:
     async with _books(settings) as books:
         if enterprise_id is None:
-            wanted = await books.with_pool()
+            found = await books.accounts.all()
         else:
-            wanted = {enterprise_id: await books.settings(enterprise_id)}
-        for one, pool in wanted.items():
-            status = await books.pools.show(one, pool)
-            line = {
-                "enterprise_id": one,
-                "balance": status.balance,
-                "reserved": status.reserved,
-                "free": status.free,
-                "month": status.month,
-                "low": status.is_low,
-            }
-            sys.stdout.write(json.dumps(line) + "\n")
+            found = {enterprise_id: await books.accounts.show(enterprise_id)}
+    for one, status in found.items():
+        line = {
+            "enterprise_id": one,
+            "balance": status.balance,
+            "reserved": status.reserved,
+            "free": status.free,
+            "month": status.month,
+            "low": status.is_low,
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
 
 
 async def _top_up(settings: Settings, enterprise_id: str, minutes: int, reference: str) -> TopUpResult:
     async with _books(settings) as books:
-        pool = await books.settings(enterprise_id)
-        audit = AuditLog(books.redis, books.keys, retention_days=settings.privacy.audit_retention_days)
-        await audit.add(
-            AuditedAction.POOL_TOPPED_UP,
-            actor=actor(),
-            enterprise_id=enterprise_id,
-            subject=reference,
-            detail=f"{minutes} minutes",
-        )
-        return await books.pools.top_up(enterprise_id, pool, seconds=minutes * MINUTE, reference=reference)
+        return await books.accounts.top_up(enterprise_id, minutes=minutes, reference=reference)
 
 
 async def _ledger(settings: Settings, enterprise_id: str, start: datetime, end: datetime) -> None:
     async with _books(settings) as books:
-        async for entry in books.pools.ledger(enterprise_id, start, end):
+        async for entry in books.accounts.ledger(enterprise_id, start, end):
             sys.stdout.write(entry.model_dump_json() + "\n")
 
 

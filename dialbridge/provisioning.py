@@ -15,11 +15,10 @@ from api.enterprise_directory import EnterpriseDirectory
 from api.member_table import MemberTableError
 from api.member_table import parsed as members_of
 from api.member_table import written as member_table
-from api.provisioning import Provisioning, ProvisioningError, UnknownError, checked, content_of, merged
+from api.provisioning import Provisioning, ProvisioningError, UnknownError, content_of
 from config import Settings
-from config.logs import configure_logging
-from dialbridge.command import ConfigOption, actor, fail, redis_in_reach, settings_of
-from dialbridge.enterprise_table import EnterpriseTableError, nested
+from dialbridge.command import ConfigOption, actor, fail, quieten, redis_in_reach, settings_of
+from dialbridge.enterprise_table import EnterpriseTableError, nested, patched
 from dialbridge.enterprise_table import parsed as enterprises_of
 from dialbridge.enterprise_table import written as enterprise_table
 from state.audit import AuditLog
@@ -66,7 +65,10 @@ def set_enterprise(
     pairs = [assignment.partition("=") for assignment in assignments]
     if wrong := [key for key, mark, _ in pairs if not mark]:
         raise typer.BadParameter(f"{wrong[0]}: not KEY=VALUE")
-    patch = nested((key, text) for key, _, text in pairs)
+    try:
+        patch = nested((key, text) for key, _, text in pairs)
+    except EnterpriseTableError as error:
+        raise typer.BadParameter(str(error)) from error
     _run(config, lambda provisioning: _merge(provisioning, enterprise, patch))
 
 
@@ -100,7 +102,7 @@ def import_enterprises(file: File, config: ConfigOption = None) -> None:
 
     async def apply(provisioning: Provisioning) -> None:
         for enterprise, patch in patches.items():  # all of them before the first is written
-            checked(enterprise, merged(await _content(provisioning, enterprise), patch))
+            provisioning.described(enterprise, patched(await _content(provisioning, enterprise), patch))
         for enterprise, patch in patches.items():
             await _merge(provisioning, enterprise, patch)
 
@@ -189,15 +191,14 @@ async def _content(provisioning: Provisioning, enterprise: str) -> dict[str, Any
 
 
 async def _merge(provisioning: Provisioning, enterprise: str, patch: dict[str, Any]) -> None:
-    await provisioning.replace(enterprise, merged(await _content(provisioning, enterprise), patch))
+    await provisioning.replace(enterprise, patched(await _content(provisioning, enterprise), patch))
 
 
 def _run(config: Path | None, action: Callable[[Provisioning], Awaitable[T]]) -> T:
     try:
         with redis_in_reach():
             settings = settings_of(config)
-            quiet = settings.log.model_copy(update={"level": "warning"})
-            configure_logging(quiet, "command")
+            quieten(settings)
             return asyncio.run(_with_provisioning(settings, action))
     except ProvisioningError as error:
         fail(str(error))
@@ -213,4 +214,4 @@ async def _with_provisioning(settings: Settings, action: Callable[[Provisioning]
         store = EnterpriseStore(redis, keys, Vault(settings.privacy))
         audit = AuditLog(redis, keys, retention_days=settings.privacy.audit_retention_days)
         directory = EnterpriseDirectory(store, settings)
-        return await action(Provisioning(directory, audit, actor=actor()))
+        return await action(Provisioning(directory, audit, actor=actor(), notifier=settings.notifier))

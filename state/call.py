@@ -146,6 +146,11 @@ class CallEvent(BaseModel):
     duration: int | None = None
     recording_result: RecordingResult | None = None
 
+    @property
+    def owner(self) -> str:
+        """Whose events are delivered in order."""
+        return self.call_id
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:

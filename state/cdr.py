@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 
 from state.attempts import LegAttempt
-from state.call import CallState, DisconnectionReason, Nested, PressedDigit, RecordingResult
+from state.call import CallState, DisconnectionReason, Generation, Nested, PressedDigit, RecordingResult
 from state.connection import load_script
 from state.keys import Keys
 from state.quality import LegQuality
@@ -26,6 +26,8 @@ class CallDetailRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     call_id: str = Field(validation_alias="id")
+    generation: Generation = "camara"
+    """Of the API that placed the call."""
     enterprise_id: str
     client_id: str
     caller: str

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from redis.asyncio import Redis
 
-from state.call import CallEvent
 from state.connection import load_script
 from state.delivery_counts import DeliveryOutcome
+from state.events import Event, read_event
 from state.keys import Keys
 from state.streams import added_at, read_stream
 
@@ -19,7 +19,7 @@ from state.streams import added_at, read_stream
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     id: str
-    event: CallEvent
+    event: Event
     reason: DeliveryOutcome
     """`refused`, `token_expired` or `given_up`."""
 
@@ -51,23 +51,23 @@ class DeadLetters:
     async def all(self) -> AsyncIterator[DeadLetter]:
         """In the order in which delivery ended."""
         async for letter_id, fields in read_stream(self._redis, self._keys.dead_letters):
-            event = CallEvent.model_validate_json(fields["event"])
+            event = read_event(fields["event"])
             yield DeadLetter(letter_id, event, DeliveryOutcome(fields["reason"]))
 
     async def resend(self, letter: DeadLetter) -> ResendResult:
         """Make the event due again, with its id; the letter is one no longer.
 
-        Several of one call are to be sent again in their order, or the sink gets them in another.
+        Several of one owner are to be sent again in their order, or the sink gets them in another.
         """
-        keys, call_id = self._keys, letter.event.call_id
+        keys, owner = self._keys, letter.event.owner
         answer = await self._resend(
             keys=[
                 keys.dead_letters,
-                keys.call(call_id),
-                keys.outbox(call_id),
+                keys.outbox_record(owner),
+                keys.outbox(owner),
                 keys.outbox_due,
                 keys.outbox_wake,
             ],
-            args=[letter.id, call_id],
+            args=[letter.id, owner],
         )
         return ResendResult(answer)

@@ -136,7 +136,7 @@ class Erasure:
     async def _erase_dead_letters(self, call_ids: Collection[str]) -> None:
         key = self._keys.dead_letters
         async for letter_id, fields in read_stream(self._redis, key):
-            if json.loads(fields["event"])["call_id"] in call_ids:
+            if json.loads(fields["event"]).get("call_id") in call_ids:
                 await self._redis.xdel(key, letter_id)
 
     async def _erase_commands(self, call_ids: Collection[str]) -> None:

@@ -106,8 +106,12 @@ class Keys:
 
     @property
     def pool_alarms(self) -> str:
-        """stream: pools whose balance fell below their low-water mark."""
+        """stream: pools whose balance fell below their low-water mark, until a notifier has told of it."""
         return f"{self.root}pool:alarms"
+
+    def pool_events(self, enterprise_id: str) -> str:
+        """hash: where the events of an enterprise's pool go, and whether that sink has refused them."""
+        return f"{self.root}enterprise:{enterprise_id}:pool:events"
 
     def idempotency(self, enterprise_id: str, client_id: str, key: str) -> str:
         """hash: which call a client's Idempotency-Key made, and of what request."""
@@ -145,13 +149,19 @@ class Keys:
         """stream: what an engine is asked to do."""
         return f"{self.root}engine:{engine_id}:commands"
 
-    def outbox(self, call_id: str) -> str:
-        """list: the call's events not delivered yet, oldest first."""
-        return f"{self.root}outbox:{call_id}"
+    def outbox(self, owner: str) -> str:
+        """list: events not delivered yet, oldest first; `owner`: the call's id or, of a pool, "pool:" and its
+        enterprise's."""
+        return f"{self.root}outbox:{owner}"
+
+    def outbox_record(self, owner: str) -> str:
+        """That of the two which says where the owner's events go, as in sink_queue.lua."""
+        kind, _, enterprise_id = owner.partition(":")
+        return self.pool_events(enterprise_id) if kind == "pool" else self.call(owner)
 
     @property
     def outbox_due(self) -> str:
-        """sorted set: call ids with events that are not in their sink's queue yet, by when they came (ms)."""
+        """sorted set: owners of events that are not in their sink's queue yet, by when they came (ms)."""
         return f"{self.root}outbox:due"
 
     @property
@@ -171,9 +181,9 @@ class Keys:
         """channel: something became due."""
         return f"{self.root}outbox:wake"
 
-    def outbox_attempt(self, call_id: str) -> str:
+    def outbox_attempt(self, owner: str) -> str:
         """hash: failed attempts at the oldest undelivered event."""
-        return f"{self.root}outbox:{call_id}:attempt"
+        return f"{self.root}outbox:{owner}:attempt"
 
     @property
     def dead_letters(self) -> str:

@@ -1,4 +1,4 @@
-"""Events on their way: in order per call, independent between calls and sinks, kept until delivered."""
+"""Events on their way: in order per owner, independent between owners and sinks, kept until delivered."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from state.call import CallEvent
 from state.connection import load_script
 from state.delivery_counts import DeliveryOutcome
+from state.events import Event, read_event
 from state.keys import Keys
 
 PROBE_AT_MOST = 30.0
@@ -40,17 +40,17 @@ class Pace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The oldest undelivered event of a call, leased to one notifier."""
+    """The oldest undelivered event of a call or a pool, leased to one notifier."""
 
-    event: CallEvent
+    event: Event
     failed_attempts: int
     raw: str
     """The event as stored: proves on settling that it is still the oldest."""
     sink: str
-    """Enterprise and authority: what events of several calls have in common (sink_queue.lua)."""
+    """Enterprise and authority: what events of several owners have in common (sink_queue.lua)."""
     pace: Pace
     record: dict[str, str]
-    """Of the call, as stored; empty when it has gone."""
+    """Of the event's owner, as stored; empty when it has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ class Outbox:
         await self._drop(delivery, None, Meeting.NOTHING)
 
     async def _drop(self, delivery: Delivery, outcome: DeliveryOutcome | None, met: Meeting) -> None:
-        keys, call_id = self._keys, delivery.event.call_id
+        keys, owner = self._keys, delivery.event.owner
         await self._settle(
-            keys=[keys.outbox(call_id), keys.outbox_attempt(call_id), keys.call(call_id)],
+            keys=[keys.outbox(owner), keys.outbox_attempt(owner), keys.outbox_record(owner)],
             args=self._of(delivery, outcome, met),
         )
 
@@ -108,12 +108,12 @@ class Outbox:
         self, delivery: Delivery, outcome: DeliveryOutcome, met: Meeting = Meeting.NOTHING
     ) -> None:
         """It will not be delivered: a dead letter. The call's next event becomes due, or shares its fate."""
-        keys, call_id = self._keys, delivery.event.call_id
+        keys, owner = self._keys, delivery.event.owner
         await self._bury(
             keys=[
-                keys.outbox(call_id),
-                keys.outbox_attempt(call_id),
-                keys.call(call_id),
+                keys.outbox(owner),
+                keys.outbox_attempt(owner),
+                keys.outbox_record(owner),
                 keys.dead_letters,
             ],
             args=[
@@ -126,9 +126,9 @@ class Outbox:
 
     async def postpone(self, delivery: Delivery, delay: float, met: Meeting = Meeting.NOTHING) -> None:
         """The attempt failed; try again in `delay` seconds."""
-        keys, call_id = self._keys, delivery.event.call_id
+        keys, owner = self._keys, delivery.event.owner
         await self._postpone(
-            keys=[keys.outbox(call_id), keys.outbox_attempt(call_id)],
+            keys=[keys.outbox(owner), keys.outbox_attempt(owner)],
             args=[*self._of(delivery, DeliveryOutcome.RETRIED, met), int(delay * 1000)],
         )
 
@@ -143,7 +143,7 @@ class Outbox:
 
     def _of(self, delivery: Delivery, outcome: DeliveryOutcome | None, met: Meeting) -> list[Any]:
         """What all scripts on a delivery are told of it."""
-        told = [self._keys.root, delivery.sink, delivery.event.call_id, delivery.raw]
+        told = [self._keys.root, delivery.sink, delivery.event.owner, delivery.raw]
         return [*told, outcome or "", met.value, int(delivery.pace is Pace.DOWN), *self._probing]
 
     @property
@@ -154,7 +154,7 @@ class Outbox:
 
 def _delivery(raw: str, failed: str, sink: str, pace: str, record: list[str]) -> Delivery:
     return Delivery(
-        CallEvent.model_validate_json(raw),
+        read_event(raw),
         int(failed),
         raw,
         sink,

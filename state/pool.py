@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from config import PoolSettings
 from state.connection import load_script, stream_entries
@@ -142,50 +141,85 @@ class MinutePools:
             balances = await pipe.execute()
         return {one: int(balance) for one, balance in zip(ids, balances, strict=True) if balance is not None}
 
+    async def has_ledger(self, enterprise_id: str) -> bool:
+        return bool(await self._redis.exists(self._keys.ledger(enterprise_id)))
+
     async def ledger(
-        self, enterprise_id: str, start: datetime | None = None, end: datetime | None = None
+        self,
+        enterprise_id: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        after: str | None = None,
     ) -> AsyncIterator[LedgerEntry]:
-        """What changed from `start` until before `end`, in order."""
+        """What changed from `start` until before `end`, in order; `after`: behind the entry of that id."""
         key = self._keys.ledger(enterprise_id)
-        async for entry_id, fields in read_stream(self._redis, key, start, end):
+        async for entry_id, fields in read_stream(self._redis, key, start, end, after):
             yield LedgerEntry.read(entry_id, fields)
 
 
-@dataclass(frozen=True, slots=True)
-class LowWater:
+class LowWater(BaseModel):
     """A pool's balance has fallen below its low-water mark."""
 
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """Of the alarm in its stream, and of the event that tells of it."""
     enterprise_id: str
+    at: datetime
+    """UTC, by the clock of the Redis server."""
     balance: int
-    """Seconds."""
+    """Seconds, as is the next one."""
+    low_water: int
+
+    @property
+    def owner(self) -> str:
+        """Whose events are delivered in order."""
+        return f"pool:{self.enterprise_id}"
 
 
 class PoolAlarms:
-    """Raised by `pool.lua`; each is read once, by one of all who read.
+    """Raised by `pool.lua`, read by all notifiers, and told by one of them.
 
     Every method may raise one of `state.connection.UNREACHABLE`.
     """
 
-    _GROUP = "notifiers"
-
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, retention: int) -> None:
+        """`retention`: seconds that dead letters are kept."""
         self._redis = redis
-        self._key = keys.pool_alarms
+        self._keys = keys
+        self._retention = retention
+        self._tell = load_script(redis, "tell_low_water")
 
     async def read(self, wait: float) -> list[LowWater]:
-        """Those that nobody has read; waits `wait` seconds at most for the first one."""
-        try:
-            await self._redis.xgroup_create(self._key, self._GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):  # it is there
-                raise
-        answer: Any = await self._redis.xreadgroup(
-            self._GROUP, "notifier", {self._key: ">"}, block=int(wait * 1000), noack=True
-        )
+        """Those that nobody has told yet; waits `wait` seconds at most for the first one."""
+        answer: Any = await self._redis.xread({self._keys.pool_alarms: "0"}, block=int(wait * 1000))
         return [
-            LowWater(fields["enterprise_id"], int(fields["balance"]))
-            for _, fields in stream_entries(answer or [])
+            LowWater.model_validate({"id": alarm_id, "at": added_at(alarm_id), **fields})
+            for alarm_id, fields in stream_entries(answer or [])
         ]
+
+    async def tell(self, alarm: LowWater, sink: str | None) -> bool:
+        """Put the event into the outbox, if there is a sink. False: another notifier has done it."""
+        keys = self._keys
+        told = await self._tell(
+            keys=[
+                keys.pool_alarms,
+                keys.pool_events(alarm.enterprise_id),
+                keys.outbox(alarm.owner),
+                keys.outbox_due,
+                keys.outbox_wake,
+                keys.dead_letters,
+            ],
+            args=[
+                alarm.id,
+                alarm.owner,
+                alarm.model_dump_json(),
+                alarm.enterprise_id,
+                sink or "",
+                self._retention * 1000,
+            ],
+        )
+        return bool(told)
 
 
 def script_settings(settings: PoolSettings) -> str:

@@ -13,13 +13,19 @@ PAGE = 500
 
 
 async def read_stream(
-    redis: Redis, key: str, start: datetime | None = None, end: datetime | None = None
+    redis: Redis,
+    key: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    after: str | None = None,
 ) -> AsyncIterator[tuple[str, dict[str, str]]]:
     """The (id, fields) of the entries added from `start` until before `end`, by the Redis server's clock.
 
-    Raises one of `state.connection.UNREACHABLE`.
+    `after`: the id of an entry behind which to begin instead. Raises one of `state.connection.UNREACHABLE`.
     """
     first = "-" if start is None else f"{milliseconds(start)}-0"
+    if after is not None:
+        first = f"({after}"
     last = "+" if end is None else f"({milliseconds(end)}-0"
     while True:
         entries: Any = await redis.xrange(key, first, last, count=PAGE)

@@ -1,10 +1,10 @@
--- The oldest undelivered event of a call will not be delivered: keep it as a dead letter and make the next one due.
--- If no event of the call can be delivered any more, bury those that wait too, and say so in the record, so that
--- later ones follow them (transition.lua). The record counts its dead letters (settle_delivery.lua).
+-- The oldest undelivered event of an owner will not be delivered: keep it as a dead letter and make the next one due.
+-- If no event of the owner can be delivered any more, bury those that wait too, and say so in the record, so that
+-- later ones follow them (transition.lua, tell_low_water.lua). The record counts its dead letters (settle_delivery.lua).
 -- A notifier whose lease was lost buries nothing.
--- KEYS: 1 outbox, 2 attempt, 3 call, 4 dead letters
--- ARGV: 1 key root, 2 sink, 3 call id, 4 event JSON, 5-9 of the attempt (note_attempt), 10 reason,
---       11 '1' to bury all of the call, 12 retention in ms
+-- KEYS: 1 outbox, 2 attempt, 3 record, 4 dead letters
+-- ARGV: 1 key root, 2 sink, 3 owner, 4 event JSON, 5-9 of the attempt (note_attempt), 10 reason,
+--       11 '1' to bury all of the owner, 12 retention in ms
 -- Returns how many events are still to be delivered, or -1
 local queue, now = queue_of(ARGV[1], ARGV[2]), milliseconds()
 note_attempt(queue, now, ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])

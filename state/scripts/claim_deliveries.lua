@@ -1,4 +1,4 @@
--- Lease calls whose oldest undelivered event is due: until the lease ends no other notifier sees them.
+-- Lease owners (calls and pools) whose oldest undelivered event is due: until the lease ends no other notifier sees them.
 -- KEYS: 1 outbox due, 2 sinks, 3 slow sinks
 -- ARGV: 1 key root, 2 lease in ms, 3 of prompt sinks at most, 4 of slow ones at most, 5 of one sink at most
 -- Returns {ms until something is due or -1, {event JSON, failed attempts, sink, '' | 'slow' | 'down', record}, ...}
@@ -15,35 +15,35 @@ local function authority(sink)
 end
 
 local function distribute()
-  for _, call_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)) do
-    local record = redis.call('HMGET', root .. 'call:' .. call_id, 'enterprise_id', 'sink')
+  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)) do
+    local record = redis.call('HMGET', record_of(root, owner), 'enterprise_id', 'sink')
     local queue = queue_of(root, (record[1] or '') .. ' ' .. authority(record[2] or ''))
-    local due = redis.call('ZSCORE', KEYS[1], call_id)
-    if not redis.call('ZSCORE', queue.leased, call_id) then redis.call('ZADD', queue.waiting, 'NX', due, call_id) end
-    redis.call('ZREM', KEYS[1], call_id)
+    local due = redis.call('ZSCORE', KEYS[1], owner)
+    if not redis.call('ZSCORE', queue.leased, owner) then redis.call('ZADD', queue.waiting, 'NX', due, owner) end
+    redis.call('ZREM', KEYS[1], owner)
     schedule(queue)
   end
 end
 
 local function claim_of(sink, room)
   local queue = queue_of(root, sink)
-  for _, call_id in ipairs(redis.call('ZRANGEBYSCORE', queue.leased, '-inf', now)) do
-    redis.call('ZREM', queue.leased, call_id)
-    redis.call('ZADD', queue.waiting, now, call_id)
+  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', queue.leased, '-inf', now)) do
+    redis.call('ZREM', queue.leased, owner)
+    redis.call('ZADD', queue.waiting, now, owner)
   end
   local health = redis.call('HMGET', queue.health, 'slow', 'until')
   local is_down = health[2] ~= false
   local free = (is_down and 1 or per_sink) - redis.call('ZCARD', queue.leased)
   local due = {}
   if free > 0 then due = redis.call('ZRANGEBYSCORE', queue.waiting, '-inf', now, 'LIMIT', 0, math.min(free, room)) end
-  for _, call_id in ipairs(due) do
-    local event = redis.call('LINDEX', root .. 'outbox:' .. call_id, 0)
-    redis.call('ZREM', queue.waiting, call_id)
+  for _, owner in ipairs(due) do
+    local event = redis.call('LINDEX', root .. 'outbox:' .. owner, 0)
+    redis.call('ZREM', queue.waiting, owner)
     if event then
-      redis.call('ZADD', queue.leased, now + lease, call_id)
+      redis.call('ZADD', queue.leased, now + lease, owner)
       free, room = free - 1, room - 1
-      local failed = redis.call('HGET', root .. 'outbox:' .. call_id .. ':attempt', 'failed') or '0'
-      local record = redis.call('HGETALL', root .. 'call:' .. call_id)
+      local failed = redis.call('HGET', root .. 'outbox:' .. owner .. ':attempt', 'failed') or '0'
+      local record = redis.call('HGETALL', record_of(root, owner))
       claimed[#claimed + 1] = {event, failed, sink, is_down and 'down' or health[1] and 'slow' or '', record}
     end
   end

@@ -34,7 +34,7 @@ local function book(root, enterprise, kind, reference, seconds)
   local low_water = tonumber(kept[1] or '')
   if low_water and balance < low_water and seconds < 0 and kept[2] ~= '1' then
     redis.call('HSET', pool, 'low', '1')
-    redis.call('XADD', root .. 'pool:alarms', 'MAXLEN', '~', 1000, '*', 'enterprise_id', enterprise, 'balance', balance)
+    redis.call('XADD', root .. 'pool:alarms', '*', 'enterprise_id', enterprise, 'balance', balance, 'low_water', low_water)
   elseif not low_water or balance >= low_water then
     redis.call('HDEL', pool, 'low')
   end

@@ -1,6 +1,6 @@
--- Put a dead letter back into its call's outbox, behind whatever waits there; all at once or not at all.
--- KEYS: 1 dead letters, 2 call, 3 outbox, 4 outbox due, 5 wake channel   ARGV: 1 dead letter id, 2 call id
--- Returns 'resent' | 'unknown' (no such letter any more) | 'no_sink' (the call's record has gone)
+-- Put a dead letter back into its owner's outbox, behind whatever waits there; all at once or not at all.
+-- KEYS: 1 dead letters, 2 record, 3 outbox, 4 outbox due, 5 wake channel   ARGV: 1 dead letter id, 2 owner
+-- Returns 'resent' | 'unknown' (no such letter any more) | 'no_sink' (the record has gone)
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return 'unknown' end
 if redis.call('HEXISTS', KEYS[2], 'sink') == 0 then return 'no_sink' end

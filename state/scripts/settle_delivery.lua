@@ -1,8 +1,8 @@
--- The oldest undelivered event of a call was delivered: drop it and make the next one due.
+-- The oldest undelivered event of an owner was delivered: drop it and make the next one due.
 -- A notifier whose lease was lost settles nothing (the event is no longer the oldest).
 -- With the last event of an ended call the sink's credential goes, too, unless a dead letter may still need it.
--- KEYS: 1 outbox, 2 attempt, 3 call
--- ARGV: 1 key root, 2 sink, 3 call id, 4 event JSON, 5-9 of the attempt (note_attempt)
+-- KEYS: 1 outbox, 2 attempt, 3 record
+-- ARGV: 1 key root, 2 sink, 3 owner, 4 event JSON, 5-9 of the attempt (note_attempt)
 -- Returns how many events are still to be delivered, or -1
 local queue, now = queue_of(ARGV[1], ARGV[2]), milliseconds()
 note_attempt(queue, now, ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])

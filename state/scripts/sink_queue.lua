@@ -19,6 +19,12 @@ local function queue_of(root, sink)
   }
 end
 
+-- What is known of where an owner's events go: a call's record, or that of an enterprise's pool ("pool:" and its id).
+local function record_of(root, owner)
+  local enterprise = string.match(owner, '^pool:(.+)$')
+  return enterprise and root .. 'enterprise:' .. enterprise .. ':pool:events' or root .. 'call:' .. owner
+end
+
 local function first_score(key)
   return tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
 end

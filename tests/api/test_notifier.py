@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from state.call import CallState, DisconnectionReason, utc_now
+from state.call import CallEvent, CallState, DisconnectionReason, utc_now
 from state.connection import connect
 from state.dead_letters import DeadLetters
 from state.delivery_counts import DeliveryCounts, DeliveryOutcome
@@ -62,6 +62,7 @@ def letters(engine: PlayedEngine, redis_url: str, prefix: str) -> list[tuple[str
             return [
                 (letter.event.call_id, letter.event.state.value, letter.reason.value)
                 async for letter in DeadLetters(redis, Keys(prefix)).all()
+                if isinstance(letter.event, CallEvent)
             ]
 
     return engine.run(read())

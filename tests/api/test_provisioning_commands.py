@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,80 @@ def test_enterprises_travel_as_csv(commands: Commands, tmp_path: Path) -> None:
     assert commands.done("enterprise", "list") == before, "what was exported changes nothing"
 
 
+def test_keys_of_sections_come_and_go(commands: Commands) -> None:
+    def shown() -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(commands.done("enterprise", "show", "acme"))
+        return content
+
+    commands.done(
+        "enterprise",
+        "set",
+        "acme",
+        "pool.minimum=30",
+        "pool.increment=6",
+        "pool.monthly_minutes=100",
+        "pool.carry_over=true",
+        "v1.app_server=https://app.example/x",
+        "v1.recording=true",
+        "policy.deny=+4490 +4470",
+        "policy.repeat_after=5",
+    )
+    given = shown()
+    pool = {"minimum": 30, "increment": 6, "slice": 300, "carry_over": True}
+    assert given["pool"] == {**pool, "monthly_minutes": 100}
+    assert given["v1"] == {"app_server": "https://app.example/x", "recording": True}
+    assert (given["policy"]["deny"], given["policy"]["repeat_after"]) == (["+4470", "+4490"], 5)
+    commands.done(
+        "enterprise",
+        "set",
+        "acme",
+        "pool.monthly_minutes=",
+        "v1.app_server=",
+        "policy.deny=",
+        "policy.classes=",
+    )
+    left = shown()
+    assert (left["pool"], left["v1"], left["policy"]["deny"]) == (pool, {"recording": True}, [])
+    commands.done("enterprise", "set", "acme", "pool=", "v1=", "policy=")
+    gone = shown()
+    assert "pool" not in gone
+    assert (gone["v1"], gone["policy"]["repeat_after"]) == ({"recording": False}, 0)
+    commands.done("enterprise", "set", "acme", "pool.monthly_minutes=")
+    assert shown() == gone, "what is taken from no pool makes none"
+
+
+@pytest.mark.parametrize(
+    "assignments", [("pool=", "pool.minimum=30"), ("pool.minimum=30", "pool="), ("name=x", "name.y=z")]
+)
+def test_a_section_and_a_key_in_it_at_once_mean_nothing(
+    commands: Commands, assignments: tuple[str, str]
+) -> None:
+    done = commands.run("enterprise", "set", "acme", *assignments)
+    assert done.returncode == 2
+    assert "named, too" in done.stderr
+
+
+def test_a_table_with_pools_gives_none_to_an_enterprise_without(commands: Commands, tmp_path: Path) -> None:
+    commands.done(
+        "enterprise",
+        "set",
+        "acme",
+        "pool.minimum=30",
+        "pool.increment=60",
+        "v1.app_server=https://app.example/x",
+        "policy.deny=+4490 +4470",
+    )
+    file = tmp_path / "enterprises.csv"
+    file.write_text(commands.done("enterprise", "export"))
+    before = commands.done("enterprise", "list")
+    commands.done("enterprise", "import", str(file))
+    assert commands.done("enterprise", "list") == before
+    commands.done("enterprise", "set", "acme", "pool=", "v1=", "policy=")
+    commands.done("enterprise", "set", "globex", "pool.minimum=20")
+    commands.done("enterprise", "import", str(file))
+    assert commands.done("enterprise", "list") == before
+
+
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
@@ -129,6 +204,13 @@ def test_enterprises_travel_as_csv(commands: Commands, tmp_path: Path) -> None:
         ("id,number\nacme\n", "line 2: not as many cells as columns"),
         ("id,number\nacme,+442079460099\nacme,+442079460099\n", "line 3: 'acme' comes twice"),
         ("id,number\nacme,+442079460099\nhooli,0207\n", "number: String should match"),
+        ("id,number,pool.minimum\nacme,+442079460099,-1\n", "pool.minimum: Input should be greater than 0"),
+        ("id,number,policy.denied\nacme,+442079460099,+44\n", "policy.denied: Extra inputs"),
+        ("id,number,pool,pool.minimum\nacme,+442079460099,,30\n", "line 2: pool.minimum: pool as a whole"),
+        (
+            "id,number,home_country\nacme,+442079460099,UK\n",
+            "home_country: Value error, must be the ISO 3166-1",
+        ),
     ],
 )
 def test_of_a_table_with_a_fault_nothing_is_imported(

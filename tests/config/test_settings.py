@@ -72,6 +72,7 @@ def test_the_environment_overrides_one_key_of_the_file(
         ("[policy]\ndeny = ['0044']\n", "policy.deny.0: String should match"),
         ("[policy]\ndeny = ['+04']\n", "policy.deny.0: String should match"),
         ("[policy]\nclasses = ['expensive']\n", "policy.classes.0: Input should be 'premium_rate', "),
+        ("[policy]\ncountries = ['UK']\n", "policy.countries.0: Value error, must be the ISO 3166-1"),
         ("[policy]\ncountries = ['Britain']\n", "policy.countries.0: String should match"),
         ("[policy]\ncaller_rates = [{ calls = 0, seconds = 60 }]\n", "policy.caller_rates.0.calls: Input"),
         (
@@ -86,6 +87,14 @@ def test_the_environment_overrides_one_key_of_the_file(
         (
             "[[enterprises]]\nid = 'acme'\nnumber = '07700 900100'\n",
             "enterprises.0.number: String should match",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\nhome_country = 'EN'\n",
+            "enterprises.0.home_country: Value error, must be the ISO 3166-1",
+        ),
+        (
+            "[[enterprises]]\nid = 'acme'\nnumber = '+447700900100'\nalerts_sink = 'http://a.example/x'\n",
+            "enterprise 'acme': alerts_sink must be an https URL",
         ),
         ("[cdr]\nfolder = 'cdr'\n[call]\nretention = 172799\n", "must be at least two days for cdr.rotation"),
     ],

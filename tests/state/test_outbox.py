@@ -68,7 +68,7 @@ async def test_a_delivery_comes_with_the_calls_record(platform: Platform) -> Non
     call_id = await platform.call(ONE)
     (delivery,) = await platform.claim()
     assert Call.model_validate(delivery.record).sink == ONE
-    assert (delivery.event.call_id, delivery.pace, delivery.failed_attempts) == (call_id, Pace.PROMPT, 0)
+    assert (delivery.event.owner, delivery.pace, delivery.failed_attempts) == (call_id, Pace.PROMPT, 0)
     assert await platform.claim() == []
     await platform.outbox.settle(delivery)
     assert await platform.outbox.is_empty()
@@ -127,7 +127,7 @@ async def test_what_waits_for_a_sink_that_is_down_hides_nothing(platform: Platfo
     for _ in range(30):
         await platform.call(ONE)
     prompt = await platform.call(OTHER)
-    assert [delivery.event.call_id for delivery in await platform.claim(prompt=1, slow=1)] == [prompt]
+    assert [delivery.event.owner for delivery in await platform.claim(prompt=1, slow=1)] == [prompt]
 
 
 async def test_slow_sinks_have_slots_of_their_own(platform: Platform) -> None:
@@ -152,7 +152,7 @@ async def test_enterprises_at_one_host_do_not_share_its_health(platform: Platfor
     await platform.outbox.postpone(missed, 0, Meeting.MISSED)
     await platform.call(ONE, "acme")
     theirs = await platform.call(ONE, "globex")
-    assert [delivery.event.call_id for delivery in await platform.claim()] == [theirs]
+    assert [delivery.event.owner for delivery in await platform.claim()] == [theirs]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from state.calls import CallStore, Placed, QuotaExceeded, TransitionResult
 from state.cdr import CallDetailRecords
 from state.engines import DialCommand, EngineRegistry
 from state.keys import Keys
-from state.pool import EntryKind, LedgerEntry, MinutePools, PoolStatus, TopUpResult
+from state.outbox import Outbox
+from state.pool import EntryKind, LedgerEntry, MinutePools, PoolAlarms, PoolStatus, TopUpResult
 from state.pool_check import PoolCheck
 from tests.state.test_calls import engine, new_call, step
 
@@ -358,6 +359,30 @@ async def test_the_alarm_is_raised_once_until_there_is_enough_again(
     assert not (await pools.show("acme", pool)).is_low
     await talk(5, 100)
     assert await alarms(redis, keys) == [1199, 1178]
+
+
+async def test_an_alarm_is_there_until_one_of_all_readers_has_told_it(
+    store: CallStore, pools: MinutePools, redis: Redis, keys: Keys
+) -> None:
+    pool = PoolSettings(low_water_minutes=20)
+    one, other = (PoolAlarms(redis, keys, retention=60) for _ in range(2))
+    outbox = Outbox(redis, keys, retention=60)
+    await fill(pools, 20, pool)
+    await create(store, 1, pool)
+    await connect(store, 1)
+    await store.transition(ending(1, 1))
+    (alarm,) = await one.read(1)
+    assert await other.read(1) == [alarm], "whoever has read it may have died"
+    assert (alarm.enterprise_id, alarm.balance, alarm.low_water) == ("acme", 1199, 1200)
+    assert await other.tell(alarm, "https://alerts.example/x")
+    assert not await one.tell(alarm, "https://alerts.example/x")
+    assert await one.read(0.01) == []
+    claim = await outbox.claim(lease=30, prompt=9, slow=9, per_sink=9)
+    (delivery,) = (one for one in claim.deliveries if one.event.owner == "pool:acme")
+    assert delivery.event == alarm
+    assert delivery.record == {"enterprise_id": "acme", "sink": "https://alerts.example/x"}
+    await outbox.settle(delivery)
+    assert not await redis.exists(keys.outbox("pool:acme"))
 
 
 Spoil = Callable[[Redis, Keys], Any]
