@@ -236,7 +236,7 @@ def test_slow_and_dead_sinks_delay_no_other_calls_events(engine: PlayedEngine, s
 def test_events_are_given_up_in_the_end(
     engine: PlayedEngine, sink: SinkServer, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
-    changes = {"notifier": {"give_up_after": 0.3}}
+    changes = {"notifier": {"give_up_after": 2.0}}
     patient = NotifierProcess(write_config(tmp_path, redis_url, prefix, changes=changes))
     patient.start()
     sink.answers["/broken"].extend([500] * 1000)
