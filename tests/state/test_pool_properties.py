@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
@@ -144,7 +144,7 @@ class PoolMachine(RuleBasedStateMachine):
     def reap(self, number: int, lateness: int) -> None:
         """Its engine is lost, several notifiers notice it, and the engine comes back."""
         call = self.one_of(self.live(), number)
-        at = datetime.fromtimestamp(utc_now().timestamp() + lateness, UTC)
+        at = (call.connected_at or call.created_at) + timedelta(seconds=lateness)
 
         async def all_at_once() -> list[TransitionResult]:
             reaping = [self.store.transition(ending_of(call, at), take_over=True) for _ in range(3)]
