@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from api.enterprise_directory import EnterpriseDirectory
 from config import EnterpriseProfile
@@ -18,6 +19,7 @@ NAME_LIMIT = 200
 """Characters of a member's name."""
 
 _NUMBER: TypeAdapter[str] = TypeAdapter(E164)
+_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(max_length=NAME_LIMIT)])
 _ID: TypeAdapter[str] = TypeAdapter(EnterpriseId)
 _PLAIN = secret_context(lambda secret: secret)
 
@@ -36,11 +38,14 @@ class Provisioning:
     One that changes something may raise ChangedMeanwhileError.
     """
 
-    def __init__(self, directory: EnterpriseDirectory, audit: AuditLog, *, actor: str) -> None:
-        """`actor`: who does it, for the audit."""
+    def __init__(
+        self, directory: EnterpriseDirectory, audit: AuditLog, *, actor: str, strict: bool = False
+    ) -> None:
+        """`actor`: who does it, for the audit. `strict`: as in `checked`."""
         self._directory = directory
         self._audit = audit
         self._actor = actor
+        self._strict = strict
 
     async def all(self) -> AsyncIterator[Enterprise]:
         store = await self._directory.store()
@@ -83,8 +88,7 @@ class Provisioning:
         await self.get(enterprise_id)
         for number, name in members.items():
             self._checked(_NUMBER, "number", number)
-            if len(name) > NAME_LIMIT:
-                raise ProvisioningError(f"name: more than {NAME_LIMIT} characters")
+            self._checked(_NAME, "name", name)
         await self._note(AuditedAction.MEMBERS_ADDED, enterprise_id, f"{len(members)} numbers")
         return await (await self._directory.store()).add_members(enterprise_id, members)
 
@@ -124,7 +128,7 @@ class Provisioning:
         current = 0 if former is None else former.version
         if version not in (None, current):
             raise ChangedMeanwhileError
-        enterprise = checked(enterprise_id, content, current)
+        enterprise = checked(enterprise_id, content, current, strict=self._strict)
         keys = sorted(_changed(former, enterprise))
         if former is not None and not keys:
             return former
@@ -146,8 +150,13 @@ class Provisioning:
             raise ProvisioningError(f"{name}: {error.errors()[0]['msg']}") from error
 
 
-def checked(enterprise_id: str, content: Mapping[str, Any], version: int = 0) -> Enterprise:
-    """An enterprise of what `content_of` gives. Raises ProvisioningError."""
+def checked(
+    enterprise_id: str, content: Mapping[str, Any], version: int = 0, *, strict: bool = False
+) -> Enterprise:
+    """An enterprise of what `content_of` gives. Raises ProvisioningError.
+
+    `strict`: a value must be of the JSON type that its key has; a command line has nothing but texts.
+    """
     state = content.get("state", EnterpriseState.ACTIVE.value)
     profile = {key: value for key, value in content.items() if key != "state"}
     try:
@@ -155,7 +164,11 @@ def checked(enterprise_id: str, content: Mapping[str, Any], version: int = 0) ->
     except ValueError as error:
         raise ProvisioningError(f"state: must be one of {', '.join(EnterpriseState)}") from error
     try:
-        return Enterprise(enterprise_id, EnterpriseProfile.model_validate(profile), known, version)
+        if strict:
+            valid = EnterpriseProfile.model_validate_json(json.dumps(profile), strict=True)
+        else:
+            valid = EnterpriseProfile.model_validate(profile)
+        return Enterprise(enterprise_id, valid, known, version)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "enterprise"
