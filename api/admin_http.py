@@ -1,4 +1,7 @@
-"""`/admin/v1`: enterprises, their members and clients. Not CAMARA's, but with its errors."""
+"""`/admin/v1`: enterprises, their members and clients. Not CAMARA's, but with its errors.
+
+What is not said here of bodies and answers for the OpenAPI document, admin_document.py says.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ from api.provisioning import Provisioning, ProvisioningError, UnknownError, cont
 from api.services import Services, get_services
 from api.strict_json import media_type_of, parse_content, read_body, read_content
 from api.tokens import Scope
+from config import enterprises
+from config.section import E164
 from state.enterprises import ChangedMeanwhileError, Enterprise
 from state.vault import SealedError
 
@@ -51,11 +56,14 @@ async def administration(
         services.audit,
         actor=token.client_id,
         notifier=services.settings.notifier,
+        strict=True,
     )
 
 
 Administration = Annotated[Provisioning, Depends(administration)]
-EnterpriseId = Annotated[str, Path(alias="enterpriseId", max_length=64)]
+EnterpriseId = Annotated[enterprises.EnterpriseId, Path(alias="enterpriseId")]
+Number = Annotated[E164, Path()]
+ClientId = Annotated[str, Path(alias="clientId", max_length=128)]
 After = Annotated[str, Query(description="The last one of the page before.", max_length=256)]
 Limit = Annotated[int, Query(ge=1, le=PAGE)]
 
@@ -146,7 +154,7 @@ async def import_members(
 async def put_member(
     administration: Administration,
     enterprise_id: EnterpriseId,
-    number: str,
+    number: Number,
     name: Annotated[str, Query()] = "",
 ) -> Response:
     with _provisioned():
@@ -155,7 +163,9 @@ async def put_member(
 
 
 @router.delete("/enterprises/{enterpriseId}/members/{number}", summary="Remove one member", status_code=204)
-async def delete_member(administration: Administration, enterprise_id: EnterpriseId, number: str) -> Response:
+async def delete_member(
+    administration: Administration, enterprise_id: EnterpriseId, number: Number
+) -> Response:
     with _provisioned():
         await administration.remove_member(enterprise_id, number)
     return Response(status_code=204)
@@ -173,7 +183,7 @@ async def list_clients(administration: Administration, enterprise_id: Enterprise
 async def put_client(
     administration: Administration,
     enterprise_id: EnterpriseId,
-    client_id: Annotated[str, Path(alias="clientId", max_length=128)],
+    client_id: ClientId,
 ) -> Response:
     with _provisioned():
         await administration.assign_client(enterprise_id, client_id)
@@ -188,7 +198,7 @@ async def put_client(
 async def delete_client(
     administration: Administration,
     enterprise_id: EnterpriseId,
-    client_id: Annotated[str, Path(alias="clientId", max_length=128)],
+    client_id: ClientId,
 ) -> Response:
     with _provisioned():
         await administration.remove_client(enterprise_id, client_id)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
+from api.admin_document import describe_administration
 from api.camara_document import camara_document
 from api.services import Services
 
@@ -49,6 +50,7 @@ def _platform(app: FastAPI, camara: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     for section, names in {"headers": ("x-correlator",), "schemas": ("ErrorInfo", "XCorrelator")}.items():
         components.setdefault(section, {}).update({name: camara[section][name] for name in names})
+    describe_administration(document)
     return document
 
 

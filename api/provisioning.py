@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from api.enterprise_directory import EnterpriseDirectory
 from api.errors import InvalidArgumentError
@@ -22,6 +23,7 @@ NAME_LIMIT = 200
 """Characters of a member's name."""
 
 _NUMBER: TypeAdapter[str] = TypeAdapter(E164)
+_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(max_length=NAME_LIMIT)])
 _ID: TypeAdapter[str] = TypeAdapter(EnterpriseId)
 _PLAIN = secret_context(lambda secret: secret)
 
@@ -41,13 +43,23 @@ class Provisioning:
     """
 
     def __init__(
-        self, directory: EnterpriseDirectory, audit: AuditLog, *, actor: str, notifier: NotifierSettings
+        self,
+        directory: EnterpriseDirectory,
+        audit: AuditLog,
+        *,
+        actor: str,
+        notifier: NotifierSettings,
+        strict: bool = False,
     ) -> None:
-        """`actor`: who does it, for the audit; `notifier`: says where sinks may be."""
+        """`actor`: who does it, for the audit; `notifier`: says where sinks may be.
+
+        `strict`: a value must be of the JSON type that its key has; a command line has nothing but texts.
+        """
         self._directory = directory
         self._notifier = notifier
         self._audit = audit
         self._actor = actor
+        self._strict = strict
 
     async def all(self) -> AsyncIterator[Enterprise]:
         store = await self._directory.store()
@@ -82,7 +94,7 @@ class Provisioning:
 
     def described(self, enterprise_id: str, content: Mapping[str, Any], version: int = 0) -> Enterprise:
         """The enterprise that the content is of. Raises nothing but ProvisioningError."""
-        enterprise = _enterprise_of(enterprise_id, content, version)
+        enterprise = _enterprise_of(enterprise_id, content, version, strict=self._strict)
         if (sink := enterprise.profile.alerts_sink) is not None:
             addresses, insecure = SinkAddresses.of(self._notifier), self._notifier.allow_insecure_sinks
             try:
@@ -101,8 +113,7 @@ class Provisioning:
         await self.get(enterprise_id)
         for number, name in members.items():
             self._checked(_NUMBER, "number", number)
-            if len(name) > NAME_LIMIT:
-                raise ProvisioningError(f"name: more than {NAME_LIMIT} characters")
+            self._checked(_NAME, "name", name)
         await self._note(AuditedAction.MEMBERS_ADDED, enterprise_id, f"{len(members)} numbers")
         return await (await self._directory.store()).add_members(enterprise_id, members)
 
@@ -164,7 +175,9 @@ class Provisioning:
             raise ProvisioningError(f"{name}: {error.errors()[0]['msg']}") from error
 
 
-def _enterprise_of(enterprise_id: str, content: Mapping[str, Any], version: int) -> Enterprise:
+def _enterprise_of(
+    enterprise_id: str, content: Mapping[str, Any], version: int, *, strict: bool
+) -> Enterprise:
     """An enterprise of what `content_of` gives. Raises ProvisioningError."""
     state = content.get("state", EnterpriseState.ACTIVE.value)
     profile = {key: value for key, value in content.items() if key != "state"}
@@ -173,7 +186,11 @@ def _enterprise_of(enterprise_id: str, content: Mapping[str, Any], version: int)
     except ValueError as error:
         raise ProvisioningError(f"state: must be one of {', '.join(EnterpriseState)}") from error
     try:
-        return Enterprise(enterprise_id, EnterpriseProfile.model_validate(profile), known, version)
+        if strict:
+            valid = EnterpriseProfile.model_validate_json(json.dumps(profile), strict=True)
+        else:
+            valid = EnterpriseProfile.model_validate(profile)
+        return Enterprise(enterprise_id, valid, known, version)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "enterprise"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPBasic, OpenIdConnect, SecurityScopes
 
 from api.authorization import Client, authorize, client_of
@@ -17,7 +18,14 @@ from api.v1_results import Refusal, RefusedError
 open_id = OpenIdConnect(
     openIdConnectUrl="/.well-known/openid-configuration", scheme_name="openId", auto_error=False
 )
-basic = HTTPBasic(scheme_name="basic", description="Only with the embedded issuer.", auto_error=False)
+
+
+class DocumentedBasic(HTTPBasic):
+    async def __call__(self, request: HTTPConnection) -> None:
+        """What is wrong with the header is not for the framework to say."""
+
+
+basic = DocumentedBasic(scheme_name="basic", description="Only with the embedded issuer.")
 
 
 async def authorize_v1(
@@ -25,9 +33,10 @@ async def authorize_v1(
     required: SecurityScopes,
     services: Annotated[Services, Depends(get_services)],
     documented: Annotated[str | None, Security(open_id)] = None,
+    documented_too: Annotated[None, Security(basic)] = None,
 ) -> Client:
     """The client behind a request. Raises ApiError, RefusedError."""
-    del documented
+    del documented, documented_too
     given = request.headers.getlist("authorization")
     if len(given) == 1 and given[0].lower().startswith("basic "):
         return await client_of(AccessToken(await _client_id(services, given[0]), frozenset()), services)

@@ -40,6 +40,23 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     "default": {"model": Answer, "description": "Another path or method"},
 }
 
+_BEGUN = "$response.body#/result/callidentifier"
+LINKS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "links": {
+            "release": {
+                "operationId": "clicktodialrelease",
+                "parameters": {"callidentifier": _BEGUN},
+            },
+            "recording": {
+                "operationId": "recordingdownload",
+                "parameters": {"callidentifier": _BEGUN},
+                "requestBody": {"recordingId": _BEGUN},
+            },
+        }
+    }
+}
+
 
 def documented(body: type[StrictModel]) -> dict[str, Any]:
     """The body that `read_json` reads."""
@@ -49,9 +66,10 @@ def documented(body: type[StrictModel]) -> dict[str, Any]:
 
 @router.post(
     "/clicktodialbegin",
+    operation_id="clicktodialbegin",
     summary="Click to Dial Initiation",
     response_model=BeginAnswer,
-    responses=REFUSALS,
+    responses={**REFUSALS, **LINKS},
     openapi_extra=documented(BeginRequest),
 )
 async def begin(
@@ -73,6 +91,7 @@ async def begin(
 
 @router.post(
     "/clicktodialrelease/{callidentifier}",
+    operation_id="clicktodialrelease",
     summary="Click to Dial release",
     response_model=Answer,
     responses=REFUSALS,
@@ -98,6 +117,7 @@ async def release(
 
 @router.post(
     "/recordingdownload/{callidentifier}",
+    operation_id="recordingdownload",
     summary="Download recording",
     response_model=DownloadAnswer,
     responses=REFUSALS,

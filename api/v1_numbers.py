@@ -18,6 +18,8 @@ from phonenumbers import (
 
 from api.errors import InvalidPhoneNumberError
 
+PATTERN = r"^\+?[0-9]{1,20}$"
+
 _WRITTEN = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from api.strict_json import StrictModel
+from api.v1_numbers import PATTERN
+
+Number = Annotated[str, Field(json_schema_extra={"pattern": PATTERN})]
+"""What does not match is a Number Format Error, not an invalid input."""
 
 
 class BeginRequest(StrictModel):
-    sponsor: str
+    sponsor: Number
     """One of the enterprise's numbers, shown to both parties."""
-    caller: str
-    callee: str
+    caller: Number
+    callee: Number
 
 
 class ReleaseRequest(StrictModel):
-    operation: str
+    operation: str = Field(json_schema_extra={"enum": ["EndCall", "Continue"]})
     """`EndCall` or `Continue`; any other is an Operation Error, not an invalid input."""
 
 
 class DownloadRequest(StrictModel):
     recording_id: str = Field(alias="recordingId")
-    filedata: str | None = None
+    filedata: str = ""
     """The document lists it among the request's optional attributes. It says nothing."""
 
 

@@ -1,10 +1,10 @@
-"""`make fuzz`: Schemathesis against a running lab: every operation of both OpenAPI documents.
+"""`make fuzz`: Schemathesis against a running lab: every operation of all three OpenAPI documents.
 
 A lab of its own (Redis, engine, api, notifier, SIPp phones) gets requests made from the documents' schemas,
 valid ones and such that break them, and sequences of requests along the links (a created call is read, ended,
 its recording fetched). No answer may be a 5xx, or differ from its document in status, content type, headers
-or schema; what breaks a schema must be refused, no CAMARA operation may open without its token, and no
-process may log an error. The exit status is 0 only then, and if the answers were as various as they must be.
+or schema; what breaks a schema must be refused, no operation may open without its token, and no process may
+log an error. The exit status is 0 only then, and if the answers were as various as they must be.
 """
 
 from __future__ import annotations
@@ -24,17 +24,22 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import schemathesis_run
+from bench.fuzz_subjects import (
+    ADMINISTRATION,
+    CAMARA,
+    PLATFORM,
+    SEEN,
+    V1,
+    administration,
+    calls,
+    v1_calls,
+)
 from bench.log_lines import LogLines
-from bench.schemathesis_run import Material, Outcome
+from bench.schemathesis_run import Material, Outcome, Subject
 from config.settings import ENV_PREFIX
 from dialbridge.demo.failure import DemoFailedError
 from dialbridge.demo.lab_process import LabAccess, LabProcess
 from dialbridge.demo.sink import Sink
-from dialbridge.lab_settings import BLACKLISTED, NOT_RECORDED
-
-CAMARA = "/click-to-dial/v0.2"
-DOCUMENTS = {"/openapi.json": CAMARA, "/openapi-platform.json": ""}
-"""Each with the base path of its paths."""
 
 ENVIRONMENT = {
     # Calls that nobody ends make room for others: a 503 would hide what else is wrong.
@@ -47,73 +52,87 @@ MOST_EXAMPLES = 200
 """For each operation and run: so the tool's report stays small."""
 CASES_AN_EXAMPLE = 6
 """How many cases come of one, by experience."""
-PHONES = ("00", "01", "10", "11", "20", "21")
 RECORDED_WITHIN = 20.0
 """Seconds until a call of the phone that hangs up after 3 s has its recording."""
 
-SEEN: dict[tuple[str, str], set[int]] = {
-    ("POST", "/calls"): {201, 400, 409, 415, 422},
-    ("GET", "/calls/{callId}"): {200, 400, 401, 404},
-    ("DELETE", "/calls/{callId}"): {204, 400, 401, 404, 409},
-    ("GET", "/calls/{callId}/recording"): {200, 400, 401, 404},
-}
-"""Without these the run says little."""
-
 STRANGER = "none"
+STRANGERS = 3
+"""Requests of a stranger to each operation, about."""
 
 SHOWN = 20
 """Faults."""
+
+
+Turn = tuple[tuple[Subject, Material], ...]
 
 
 class Fuzz:
     def __init__(self, lab: LabAccess, sink: Sink, folder: Path) -> None:
         self._lab = lab
         self._folder = folder
+        self._runs = 0
         self._http = httpx2.Client(base_url=lab.api_root, trust_env=False, timeout=20)
-        self._token = self._new_token()
-        recorded = self._ended_call(recorded=True)
-        unrecorded = self._ended_call(recorded=False)
-        self._material = Material(
-            token=self._token,
-            calls=(recorded, unrecorded),
-            sinks=(sink.url,),
-            numbers=(*(f"+4477009000{phone}" for phone in PHONES), BLACKLISTED, NOT_RECORDED),
+        self._token = self._token_of(lab.client_id, lab.client_secret)
+        recorded, unrecorded = self._ended_call(recorded=True), self._ended_call(recorded=False)
+        # The administration comes last: it may well suspend the enterprise of the others' calls.
+        self._turns: tuple[Turn, ...] = (
+            (
+                (CAMARA, Material(self._token, calls((recorded, unrecorded), sink.url))),
+                (V1, Material(self._token, v1_calls(lab.enterprise_number, recorded))),
+                (PLATFORM, Material(self._token)),
+            ),
+            ((ADMINISTRATION, Material(self._admin_token(), administration())),),
         )
 
     def run(self, cases: int, seed: int) -> Outcome:
-        """A stranger first; then rounds over both documents until there were so many cases."""
-        stranger = self._run("/openapi.json", replace(self._material, token=STRANGER), 1, seed, "stranger")
-        opened = [f"{method} {path}" for method, path, status in stranger.answers if status < 400]
-        stranger.faults += [f"{operation} opened without a token" for operation in opened]
-        found = Outcome(0, stranger.faults, stranger.answers)
-        turn = 0
-        while found.cases < cases and not found.faults:
-            examples = max(1, min(MOST_EXAMPLES, (cases - found.cases) // CASES_AN_EXAMPLE))
-            for document in DOCUMENTS:
-                found.add(self._run(document, self._material, examples, seed + turn, str(turn)))
-            turn += 1
+        """Strangers first; then each turn has its share of so many cases."""
+        found = Outcome()
+        for subject in (CAMARA, V1, ADMINISTRATION):
+            found.add(self._stranger(subject, STRANGER, seed))
+        found.add(self._stranger(ADMINISTRATION, self._token, seed))
+        found.cases = 0
+        for turn in self._turns:
+            found.add(self._taken(turn, -(-cases // len(self._turns)), seed))
         return found
 
-    def _run(self, document: str, material: Material, examples: int, seed: int, name: str) -> Outcome:
+    def _taken(self, turn: Turn, cases: int, seed: int) -> Outcome:
+        """Rounds until there were so many cases."""
+        found = Outcome()
+        while found.cases < cases and not found.faults:
+            examples = max(1, min(MOST_EXAMPLES, (cases - found.cases) // CASES_AN_EXAMPLE))
+            for subject, material in turn:
+                found.add(self._run(subject, material, examples, seed))
+            seed += 1
+        return found
+
+    def _stranger(self, subject: Subject, token: str, seed: int) -> Outcome:
+        """One whose token opens nothing here."""
+        outcome = self._run(replace(subject, phases="fuzzing"), Material(token), STRANGERS, seed)
+        opened = [f"{method} {path}" for method, path, status in outcome.answers if status < 400]
+        outcome.faults += [f"{operation} opened without its token" for operation in opened]
+        return outcome
+
+    def _run(self, subject: Subject, material: Material, examples: int, seed: int) -> Outcome:
+        self._runs += 1
         return schemathesis_run.run(
-            self._lab.api_root + document,
-            base_url=self._lab.api_root + DOCUMENTS[document],
-            paths=list(self._http.get(document).json()["paths"]),
+            subject,
+            api_root=self._lab.api_root,
+            paths=list(self._http.get(subject.document).json()["paths"]),
             material=material,
             examples=examples,
             seed=seed,
-            folder=self._folder / f"{Path(document).stem}-{name}",
+            folder=self._folder / f"{self._runs}-{subject.name}",
         )
 
     def close(self) -> None:
         self._http.close()
 
-    def _new_token(self) -> str:
-        answer = self._http.post(
-            self._lab.token_url,
-            data={"grant_type": "client_credentials"},
-            auth=(self._lab.client_id, self._lab.client_secret),
-        )
+    def _admin_token(self) -> str:
+        return self._token_of(self._lab.admin_client_id, self._lab.admin_client_secret)
+
+    def _token_of(self, client_id: str, secret: str) -> str:
+        form = {"grant_type": "client_credentials"}
+        answer = self._http.post(self._lab.token_url, data=form, auth=(client_id, secret))
         return str(answer.raise_for_status().json()["access_token"])
 
     def _ended_call(self, *, recorded: bool) -> str:
@@ -125,12 +144,12 @@ class Fuzz:
             "callee": {"number": f"+44770090{end}021"},
             "recordingEnabled": recorded,
         }
-        created = self._http.post(f"{CAMARA}/calls", json=body, headers=headers).raise_for_status()
+        created = self._http.post(f"{CAMARA.base_path}/calls", json=body, headers=headers).raise_for_status()
         call_id = str(created.json()["callId"])
         deadline = monotonic() + RECORDED_WITHIN
         while monotonic() < deadline:
-            call = self._http.get(f"{CAMARA}/calls/{call_id}", headers=headers).raise_for_status().json()
-            if call["status"] == "disconnected":
+            call = self._http.get(f"{CAMARA.base_path}/calls/{call_id}", headers=headers).raise_for_status()
+            if call.json()["status"] == "disconnected":
                 return call_id
             sleep(0.2)
         raise DemoFailedError("the engine", "did not end a call", process="engine")

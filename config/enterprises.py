@@ -17,16 +17,22 @@ from pydantic import (
     model_validator,
 )
 
-from config.policy import EnterprisePolicy
+from config.policy import MAX_SECONDS, EnterprisePolicy
 from config.section import E164, Country, Section
 
 PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-EnterpriseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ENTERPRISE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+EnterpriseId = Annotated[str, Field(pattern=ENTERPRISE_ID)]
 """It is part of Redis keys and of URLs."""
 RecordingChannels = Literal["mixed", "dual"]
 
 MIN_WEBHOOK_SECRET, MAX_WEBHOOK_SECRET = 24, 64
 """Bytes."""
+MAX_DAYS = 36_500
+MAX_MINUTES = 1_000_000_000
+MAX_CALLS_AT_ONCE = 1_000_000
+MIN_CPS, MAX_CPS = 0.0001, 10_000.0
+"""Within these no date, counter or delay that is made of a setting overflows."""
 
 
 def secret_context(change: Callable[[str], str]) -> dict[str, Any]:
@@ -117,17 +123,17 @@ Increment = Annotated[Literal[1, 6, 60], BeforeValidator(_number)]
 class PoolSettings(Section):
     """The minutes that an enterprise's members share. Seconds, unless a name says otherwise."""
 
-    minimum: int = Field(default=60, gt=0)
+    minimum: int = Field(default=60, gt=0, le=MAX_SECONDS)
     """No call starts while less than this is free."""
     increment: Increment = 1
     """What is billed of a call is rounded up to a multiple of it."""
-    slice: int = Field(default=300, gt=0)
+    slice: int = Field(default=300, gt=0, le=MAX_SECONDS)
     """Reserved for a call at once; before it has talked that long, its engine reserves another one."""
-    monthly_minutes: int | None = Field(default=None, gt=0)
+    monthly_minutes: int | None = Field(default=None, gt=0, le=MAX_MINUTES)
     """Added at the first of each month, UTC."""
     carry_over: bool = False
     """Whether what is left of a month's minutes can be used later."""
-    low_water_minutes: int | None = Field(default=None, gt=0)
+    low_water_minutes: int | None = Field(default=None, gt=0, le=MAX_MINUTES)
     """An alarm is raised when the balance falls below it."""
 
     @model_validator(mode="after")
@@ -157,12 +163,12 @@ class EnterpriseProfile(Section):
     recording: Literal["requested", "always", "never"] = "requested"
     recording_channels: RecordingChannels | None = None
     """None: `recording.channels`."""
-    retention_days: int | None = Field(default=None, ge=0)
+    retention_days: int | None = Field(default=None, ge=0, le=MAX_DAYS)
     """Of the recordings of its calls from now on; 0: for ever; none: `recording.retention_days`."""
     announcements: AnnouncementSettings = AnnouncementSettings()
-    max_calls: int | None = Field(default=None, ge=0)
+    max_calls: int | None = Field(default=None, ge=0, le=MAX_CALLS_AT_ONCE)
     """Live calls at once; none: as many as the engines carry."""
-    max_cps: float | None = Field(default=None, gt=0)
+    max_cps: float | None = Field(default=None, ge=MIN_CPS, le=MAX_CPS, allow_inf_nan=False)
     """New calls per second, as many at once; none: no limit."""
     pool: PoolSettings | None = None
     """None: its calls may talk as many minutes as they like."""

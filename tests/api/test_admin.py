@@ -213,6 +213,14 @@ def test_of_a_table_with_a_fault_nothing_is_imported(
         ({"number": "+442079460000", "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"number": "+442079460000", "state": "asleep"}, "state: must be one of active, suspended"),
         ({"number": "+442079460000", "max_calls": -1}, "max_calls: Input should be greater"),
+        ({"number": "+442079460000", "max_calls": "5"}, "max_calls: Input should be a valid integer"),
+        (
+            {"number": "+442079460000", "v1": {"recording": 1}},
+            "v1.recording: Input should be a valid boolean",
+        ),
+        ({"number": "+442079460000", "retention_days": 10**9}, "retention_days: Input should be less"),
+        ({"number": "+442079460000", "pool": {"slice": 10**20}}, "pool.slice: Input should be less"),
+        ({"number": "+442079460000", "max_cps": 1e-300}, "max_cps: Input should be greater"),
         (
             {"number": "+442079460000", "further_numbers": ["+442079460000"]},
             "enterprise: Value error, number",
@@ -226,6 +234,44 @@ def test_a_profile_that_cannot_be_used(admin: Administered, profile: Any, compla
     assert_refused(answer, 400, "INVALID_ARGUMENT")
     assert answer.json()["message"].startswith(complaint)
     assert_refused(admin.ask("GET", f"{ENTERPRISES}/initech"), 404, "NOT_FOUND")
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_an_infinite_number_is_none_of_json(admin: Administered) -> None:
+    body = b'{"number": "+442079460000", "max_cps": 1e999}'
+    answer = admin.ask("PUT", f"{ENTERPRISES}/initech", content=body, headers=JSON)
+    assert_refused(answer, 400, "INVALID_ARGUMENT")
+    assert answer.json()["message"] == "max_cps: Input should be a finite number."
+
+
+def test_half_a_character_is_none(admin: Administered) -> None:
+    name = b'"name": "\\ud800"'
+    answer = admin.ask("PATCH", ACME, content=b"{%s}" % name, headers=JSON)
+    assert_refused(answer, 400, "INVALID_ARGUMENT")
+    body = b'[{"number": "+447700900201", %s}]' % name
+    assert_refused(admin.ask("POST", f"{ACME}/members", content=body, headers=JSON), 400, "INVALID_ARGUMENT")
+    assert admin.done("GET", f"{ACME}/members")["members"] == []
+
+
+def test_a_set_may_name_a_value_twice(admin: Administered) -> None:
+    changed = admin.done("PATCH", ACME, json={"policy": {"countries": ["GB", "GB"]}})
+    assert changed["policy"]["countries"] == ["GB"]
+
+
+def test_numbers_in_paths_that_are_none(admin: Administered) -> None:
+    for number in ("07700900201", "+", "%00", "%2F", "+44 7700 900201", "٣٤٥٦٧٨"):
+        for method in ("PUT", "DELETE"):
+            answer = admin.ask(method, f"{ACME}/members/{number}")
+            assert_refused(answer, 400, "INVALID_ARGUMENT")
+
+
+def test_odd_clients_are_kept_as_they_are(admin: Administered) -> None:
+    for client in ("%00", "é", "a%2Fb", "x" * 128):
+        admin.done("PUT", f"{ACME}/clients/{client}")
+        admin.done("DELETE", f"{ACME}/clients/{client}")
+    assert_refused(admin.ask("PUT", f"{ACME}/clients/{'x' * 129}"), 400, "INVALID_ARGUMENT")
 
 
 def test_ids_that_cannot_be_used(admin: Administered) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from api import calls_http, recordings_http
+from api import admin_http, calls_http, recordings_http
 from api.errors import ApiError
 from api.recording_encoding import BASE64_LIMIT
 from tests.api.camara_schemas import camara_dereferenced, codes_of, dereferenced
@@ -65,9 +66,9 @@ def test_it_is_camaras_document_but_for_what_is_marked_and_where_it_is_served(
     assert served == original
 
 
-def test_both_documents_are_valid_and_name_each_operation_once(platform: Platform) -> None:
-    for path in ("/openapi.json", "/openapi-platform.json"):
-        validate(platform.http.get(path).json())
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-platform.json", "/clicktodial/v1/openapi.json"])
+def test_each_document_is_valid_and_names_each_operation_once(platform: Platform, path: str) -> None:
+    validate(platform.http.get(path).json())
 
 
 def test_its_paths_are_the_routes(camara: dict[str, Any]) -> None:
@@ -141,3 +142,56 @@ def test_the_rest_is_in_a_document_of_its_own(platform: Platform) -> None:
     operations = [item[method] for item in document["paths"].values() for method in METHODS & set(item)]
     assert all(operation["tags"] for operation in operations)
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+@pytest.fixture
+def administration(platform: Platform) -> dict[str, Any]:
+    """Of the platform's document, without references."""
+    document = platform.http.get("/openapi-platform.json").json()
+    document["paths"] = {
+        path: item for path, item in document["paths"].items() if path.startswith("/admin/v1/")
+    }
+    found: dict[str, Any] = dereferenced(document)
+    return found
+
+
+def test_of_each_operation_of_the_administration_all_is_said(administration: dict[str, Any]) -> None:
+    operations = {
+        (method, path): operation
+        for path, item in administration["paths"].items()
+        for method, operation in item.items()
+    }
+    routes = [route for route in admin_http.router.routes if isinstance(route, APIRoute)]
+    methods = {(method.lower(), route.path) for route in routes for method in route.methods or ()}
+    assert set(operations) == methods
+    for (method, path), operation in operations.items():
+        assert operation["security"] == [{"openId": ["dialbridge:admin"]}]
+        assert {"400", "401", "403", "503"} < set(operation["responses"]), (method, path)
+        for status, response in operation["responses"].items():
+            assert "x-correlator" in response["headers"], (method, path, status)
+            assert ("content" in response) is (status != "204"), (method, path, status)
+    enterprise = "/admin/v1/enterprises/{enterpriseId}"
+    assert {name for name, operation in operations.items() if "requestBody" in operation} == {
+        ("put", enterprise),
+        ("patch", enterprise),
+        ("post", f"{enterprise}/members"),
+    }
+    assert {(409, "ABORTED"), (412, "FAILED_PRECONDITION")} <= codes_of(administration)
+
+
+def test_an_administrators_bodies_are_described_as_they_are_read(administration: dict[str, Any]) -> None:
+    item = administration["paths"]["/admin/v1/enterprises/{enterpriseId}"]
+
+    def fits(method: str, body: Any) -> bool:
+        content = item[method]["requestBody"]["content"]["application/json"]
+        return bool(Draft202012Validator(content["schema"]).is_valid(body))
+
+    number = {"number": "+442079460000"}
+    assert fits("put", {**number, "id": "acme", "version": 7, "state": "suspended", "pool": {"slice": 60}})
+    assert not fits("put", {})
+    assert not fits("put", {**number, "colour": "red"})
+    assert not fits("put", {**number, "announcements": {"lost": "../x"}})
+    assert fits("patch", {"max_calls": None, "announcements": None, "policy": {"deny": None}, "colour": None})
+    assert not fits("patch", {"colour": "red"})
+    assert not fits("patch", {"number": None})
+    assert not fits("patch", {"policy": {"caller_rates": [{"calls": 1, "seconds": None}]}})

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.fuzz import SEEN, missing
+import pytest
+
+from bench.fuzz import missing
+from bench.fuzz_subjects import SEEN
 from bench.schemathesis_run import Outcome
 
 
+@pytest.mark.timeout(180)
 def test_no_answer_differs_from_the_documents(tmp_path: Path) -> None:
     figures = tmp_path / "fuzz.json"
     ended = subprocess.run(
@@ -20,14 +24,14 @@ def test_no_answer_differs_from_the_documents(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=170,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(figures.read_text())
     assert (found["verdict"], found["faults"]) == ("ok", [])
     assert found["cases"] >= 250
-    assert not [answer for answer in found["answers"] if answer.endswith((" 500", " 503"))]
+    assert not [answer for answer in found["answers"] if answer.endswith((" 500", " 503", " 504"))]
 
 
 def test_what_never_occurred_is_named() -> None:
@@ -35,5 +39,5 @@ def test_what_never_occurred_is_named() -> None:
     for (method, path), statuses in SEEN.items():
         outcome.answers.update((method, path, status) for status in statuses)
     assert missing(outcome) == []
-    del outcome.answers["DELETE", "/calls/{callId}", 204]
-    assert missing(outcome) == ["DELETE /calls/{callId} never answered 204"]
+    del outcome.answers["DELETE", "/click-to-dial/v0.2/calls/{callId}", 204]
+    assert missing(outcome) == ["DELETE /click-to-dial/v0.2/calls/{callId} never answered 204"]
