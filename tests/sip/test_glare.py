@@ -126,4 +126,4 @@ def test_a_call_may_end_while_an_offer_waits(product: Product, talk: Talk) -> No
 def test_the_scenario(sipp: ScenarioTrunk) -> None:
     with sipp.playing("glare"):
         call_id = sipp.product.create(fresh_number("01"), fresh_number("99"))
-        assert sipp.product.wait_ended(call_id, timeout=20).reason is DisconnectionReason.HANG_UP
+        assert sipp.product.wait_ended(call_id, timeout=40).reason is DisconnectionReason.HANG_UP

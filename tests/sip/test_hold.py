@@ -86,7 +86,8 @@ class Party:
         since = self.rtp.wait_for_more_audio(packets=packets)
         samples = self.rtp.samples(since=since)
         assert has_tone(samples, tone)
-        assert longest_silence(samples) < 0.06
+        # Several packets in a row may get lost on the lossy path.
+        assert longest_silence(samples) < (0.12 if self.rtp.missing_sequences() else 0.06)
         for other in {CALLER_TONE, CALLEE_TONE, MUSIC} - {tone}:
             assert lacks_tone(samples, other)
 
