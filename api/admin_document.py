@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.admin_pool_http import TopUp
 from api.enterprise_schemas import enterprise_schemas
 from api.error_documents import CORRELATOR, error_responses
 from api.errors import (
@@ -11,18 +12,23 @@ from api.errors import (
     ChangedError,
     InvalidArgumentError,
     NotFoundError,
+    OutOfRangeError,
     PermissionDeniedError,
     PreconditionFailedError,
+    ReferenceUsedError,
     UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
 )
 from api.provisioning import NAME_LIMIT
+from state.pool import EntryKind
 
 ALL = "/admin/v1/enterprises"
 ONE = f"{ALL}/{{enterpriseId}}"
 MEMBERS, CLIENTS = f"{ONE}/members", f"{ONE}/clients"
 MEMBER, CLIENT = f"{MEMBERS}/{{number}}", f"{CLIENTS}/{{clientId}}"
+POOL = f"{ONE}/pool"
+TOP_UPS, LEDGER = f"{POOL}/top-ups", f"{POOL}/ledger"
 
 JSON, MERGE_PATCH, CSV = "application/json", "application/merge-patch+json", "text/csv"
 
@@ -43,6 +49,8 @@ def _content(*media_types: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
+COUNT = {"type": "integer", "minimum": 0}
+SECONDS = {"type": "integer"}
 ENTERPRISE_SCHEMAS = enterprise_schemas()
 NUMBER = ENTERPRISE_SCHEMAS["Enterprise"]["properties"]["number"]
 SCHEMAS: dict[str, Any] = {
@@ -56,9 +64,28 @@ SCHEMAS: dict[str, Any] = {
         "required": ["number"],
         "additionalProperties": False,
     },
+    "TopUp": TopUp.model_json_schema(),
+    "Pool": _object(
+        {
+            "balance": SECONDS,
+            "reserved": {**COUNT, "description": "By live calls"},
+            "free": SECONDS,
+            "month": {"type": "string", "nullable": True, "description": "Whose minutes were added last"},
+            "low": {"type": "boolean"},
+        }
+    ),
+    "LedgerEntry": _object(
+        {
+            "id": {"type": "string"},
+            "at": {"type": "string", "format": "date-time"},
+            "kind": {"type": "string", "enum": [kind.value for kind in EntryKind]},
+            "reference": {"type": "string"},
+            "seconds": SECONDS,
+            "balance": {**SECONDS, "description": "After it"},
+        }
+    ),
 }
 
-COUNT = {"type": "integer", "minimum": 0}
 MORE = {"type": "boolean", "description": "Whether there is another page."}
 TABLE = {"schema": {"type": "string", "description": "RFC 4180: number,name or number, as its header says"}}
 
@@ -69,6 +96,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         **_content(JSON, schema=_list({"anyOf": [NUMBER, _ref("Member")]})),
         CSV: TABLE,
     },
+    (TOP_UPS, "post"): _content(JSON, schema=_ref("TopUp")),
 }
 
 ENTERPRISE_ANSWER = {
@@ -82,6 +110,7 @@ LINKS = {
     name: {"operationId": f"{name}:{path}", "parameters": {"enterpriseId": "$response.body#/id"}}
     for name, path in (("get_enterprise", ONE), ("list_members", MEMBERS), ("list_clients", CLIENTS))
 }
+TOPPED_UP = {"headers": CORRELATOR, "content": _content(JSON, schema=_ref("TopUp"))}
 NOTHING = {"description": "Done", "headers": CORRELATOR}
 ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     (ALL, "get"): {
@@ -127,6 +156,24 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     },
     (CLIENT, "put"): {"204": NOTHING},
     (CLIENT, "delete"): {"204": NOTHING},
+    (POOL, "get"): {
+        "200": {
+            "description": "In seconds",
+            "headers": CORRELATOR,
+            "content": _content(JSON, schema=_ref("Pool")),
+        }
+    },
+    (TOP_UPS, "post"): {
+        "200": {"description": "These minutes were added before", **TOPPED_UP},
+        "201": {"description": "Added", **TOPPED_UP},
+    },
+    (LEDGER, "get"): {
+        "200": {
+            "description": "A page of it",
+            "headers": CORRELATOR,
+            "content": _content(JSON, schema=_object({"entries": _list(_ref("LedgerEntry")), "more": MORE})),
+        }
+    },
 }
 
 EVERYWHERE = (InvalidArgumentError, UnauthenticatedError, PermissionDeniedError, UnavailableError)
@@ -143,6 +190,9 @@ ERRORS: dict[tuple[str, str], tuple[type[ApiError], ...]] = {
     (CLIENTS, "get"): (NotFoundError,),
     (CLIENT, "put"): (NotFoundError,),
     (CLIENT, "delete"): (NotFoundError,),
+    (POOL, "get"): (NotFoundError,),
+    (TOP_UPS, "post"): (OutOfRangeError, NotFoundError, ReferenceUsedError, UnsupportedMediaTypeError),
+    (LEDGER, "get"): (NotFoundError,),
 }
 
 IF_MATCH = {

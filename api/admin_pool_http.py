@@ -70,21 +70,7 @@ async def get_pool(accounts: Accounts, enterprise_id: EnterpriseId) -> Response:
         return JSONResponse(_resource(await accounts.show(enterprise_id)))
 
 
-@router.post(
-    "/top-ups",
-    summary="Add minutes, once for each reference",
-    status_code=201,
-    responses={
-        200: {"description": "These minutes were added before"},
-        409: {"description": ReferenceUsedError.default},
-    },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": TopUp.model_json_schema()}},
-        }
-    },
-)
+@router.post("/top-ups", summary="Add minutes, once for each reference", status_code=201)
 async def top_up(request: Request, accounts: Accounts, enterprise_id: EnterpriseId) -> Response:
     wanted = await read_json(request, TopUp)
     with _accounted():

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from api import admin_http, calls_http, recordings_http
+from api import admin_http, admin_pool_http, calls_http, recordings_http
 from api.errors import ApiError
 from api.recording_encoding import BASE64_LIMIT
 from tests.api.camara_schemas import camara_dereferenced, codes_of, dereferenced
@@ -161,7 +161,8 @@ def test_of_each_operation_of_the_administration_all_is_said(administration: dic
         for path, item in administration["paths"].items()
         for method, operation in item.items()
     }
-    routes = [route for route in admin_http.router.routes if isinstance(route, APIRoute)]
+    routers = (admin_http.router, admin_pool_http.router)
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     methods = {(method.lower(), route.path) for route in routes for method in route.methods or ()}
     assert set(operations) == methods
     for (method, path), operation in operations.items():
@@ -175,6 +176,7 @@ def test_of_each_operation_of_the_administration_all_is_said(administration: dic
         ("put", enterprise),
         ("patch", enterprise),
         ("post", f"{enterprise}/members"),
+        ("post", f"{enterprise}/pool/top-ups"),
     }
     assert {(409, "ABORTED"), (412, "FAILED_PRECONDITION")} <= codes_of(administration)
 
