@@ -27,6 +27,8 @@ async def read_stream(
     if after is not None:
         first = f"({after}"
     last = "+" if end is None else f"({milliseconds(end)}-0"
+    if end is not None and milliseconds(end) == 0:
+        return  # before any entry; Redis takes nothing that would be less than 0-0
     while True:
         entries: Any = await redis.xrange(key, first, last, count=PAGE)
         for entry_id, fields in entries:

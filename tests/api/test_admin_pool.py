@@ -113,6 +113,8 @@ def test_the_ledger_comes_in_pages_and_of_a_period(
     for start in ("2026-11-02", "2026-11-02T00:00:00Z", "2026-11-02T01:00:00+01:00"):
         found = admin.done("GET", LEDGER, params={"from": start, "to": "2026-11-03"})
         assert [one["reference"] for one in found["entries"]] == ["of 02"], start
+    for end in ("1970-01-01", "0220-11-17T00:44:53+04:05"):
+        assert admin.done("GET", LEDGER, params={"to": end}) == {"entries": [], "more": False}
 
 
 @pytest.mark.parametrize("enterprise", ["globex", "nobody"])
