@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudevents.core.bindings.http import HTTPMessage, to_structured_event
-from cloudevents.core.v1.event import CloudEvent
+from cloudevents.core.bindings.http import HTTPMessage
 
 from api.calls_schemas import rfc3339
+from api.cloud_events import structured
 from state.call import Call, CallEvent, CallState
 
 EVENT_TYPE = "org.camaraproject.click-to-dial.v0.status-changed"
@@ -18,19 +18,13 @@ def status_changed(call: Call, event: CallEvent, *, public_url: str) -> HTTPMess
 
     The attribute `subject` is required by the API's seed document, not by the OpenAPI document.
     """
-    return to_structured_event(
-        CloudEvent(
-            attributes={
-                "id": event.id,
-                "source": f"{public_url.rstrip('/')}/click-to-dial",
-                "specversion": "1.0",
-                "type": EVENT_TYPE,
-                "datacontenttype": "application/json",
-                "subject": f"/calls/{call.id}",
-                "time": event.at,
-            },
-            data=_data(call, event),
-        )
+    return structured(
+        event_id=event.id,
+        event_type=EVENT_TYPE,
+        subject=f"/calls/{call.id}",
+        at=event.at,
+        data=_data(call, event),
+        public_url=public_url,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class LocalHttpServer:
+class LocalHttpServer(ABC):
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -27,6 +28,6 @@ class LocalHttpServer:
         self._server.server_close()
         self._thread.join()
 
+    @abstractmethod
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         """How it answers."""
-        raise NotImplementedError
