@@ -86,10 +86,14 @@ def _provisioned() -> Iterator[None]:
 
 @router.get("/enterprises", summary="All enterprises, by id")
 async def list_enterprises(administration: Administration, after: After = "", limit: Limit = 100) -> Response:
+    page: list[dict[str, Any]] = []
+    more = False
     with _provisioned():
-        found = [one async for one in administration.all() if one.id > after]
-    page = [_resource(one) for one in found[:limit]]
-    return JSONResponse({"enterprises": page, "more": len(found) > limit})
+        async for enterprise in administration.all(after=after):
+            if more := len(page) == limit:
+                break
+            page.append(_resource(enterprise))
+    return JSONResponse({"enterprises": page, "more": more})
 
 
 @router.get("/enterprises/{enterpriseId}", summary="One enterprise, without its secrets")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -29,10 +30,12 @@ class EnterpriseDirectory:
         self._provisioned = False
         self._provisioning = asyncio.Lock()
         self._known: dict[str, tuple[float, Enterprise | None]] = {}
-        self._looking = asyncio.Lock()
+        self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Whoever needs the same enterprise meanwhile waits for it."""
 
     async def store(self) -> EnterpriseStore:
+        if self._provisioned:
+            return self._store
         async with self._provisioning:
             if not self._provisioned:
                 for enterprise_id in await self._store.provision(self._settings):
@@ -60,7 +63,8 @@ class EnterpriseDirectory:
     async def known(self, enterprise_id: str) -> Enterprise | None:
         """As it was at most KNOWN_FOR seconds ago. Raises SealedError, too."""
         if not self._is_known(enterprise_id):
-            async with self._looking:
+            lock = self._looking.setdefault(enterprise_id, asyncio.Lock())
+            async with lock:
                 if not self._is_known(enterprise_id):
                     now = time.monotonic()
                     enterprise = await (await self.store()).get(enterprise_id)

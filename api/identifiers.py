@@ -17,7 +17,6 @@ def check_identifiers(client: Client, wanted: WantedCall, *, person_required: bo
     for who, number in (("caller", wanted.caller), ("callee", wanted.callee)):
         if "@" in number:  # a network access identifier (RFC 7542), a SIP URI
             raise UnsupportedIdentifierError(f"{who}.number: only telephone numbers can be called.")
-    profile = client.enterprise.profile
-    if wanted.callee in (profile.number, *profile.further_numbers):
+    if wanted.callee in client.enterprise.profile.numbers:
         # The callee would be called by its own number. A caller may well be the enterprise's own telephone.
         raise ServiceNotApplicableError("callee.number is one that the enterprise's calls are shown with.")

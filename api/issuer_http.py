@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from api.client_authentication import OAuthError
 from api.issuer import Issuer
 from api.services import Services, get_services
+from api.strict_json import media_type_of
 from state.connection import UNREACHABLE
 
 log = structlog.get_logger()
@@ -118,8 +119,7 @@ async def jwks(issuer: OwnIssuer) -> dict[str, Any]:
 
 async def _read_form(request: Request) -> dict[str, str]:
     """RFC 6749, section 3.2: a parameter without a value counts as absent, a repeated one is an error."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
+    if media_type_of(request) != "application/x-www-form-urlencoded":
         raise OAuthError("invalid_request", "the body must be application/x-www-form-urlencoded")
     body = bytearray()
     async for chunk in request.stream():

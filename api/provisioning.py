@@ -61,9 +61,10 @@ class Provisioning:
         self._actor = actor
         self._strict = strict
 
-    async def all(self) -> AsyncIterator[Enterprise]:
+    async def all(self, *, after: str = "") -> AsyncIterator[Enterprise]:
+        """By id; `after`: behind that one."""
         store = await self._directory.store()
-        async for enterprise in store.all():
+        async for enterprise in store.all(after=after):
             yield enterprise
 
     async def get(self, enterprise_id: str) -> Enterprise:
@@ -95,10 +96,12 @@ class Provisioning:
     def described(self, enterprise_id: str, content: Mapping[str, Any], version: int = 0) -> Enterprise:
         """The enterprise that the content is of. Raises nothing but ProvisioningError."""
         enterprise = _enterprise_of(enterprise_id, content, version, strict=self._strict)
-        if (sink := enterprise.profile.alerts_sink) is not None:
-            addresses, insecure = SinkAddresses.of(self._notifier), self._notifier.allow_insecure_sinks
+        profile, addresses = enterprise.profile, SinkAddresses.of(self._notifier)
+        for name, url in (("alerts_sink", profile.alerts_sink), ("v1.app_server", profile.v1.app_server)):
+            if url is None:
+                continue
             try:
-                check_sink(sink, addresses, allow_insecure=insecure, name="alerts_sink")
+                check_sink(url, addresses, allow_insecure=self._notifier.allow_insecure_sinks, name=name)
             except InvalidArgumentError as error:
                 raise ProvisioningError(str(error)) from error
         return enterprise

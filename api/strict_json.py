@@ -57,11 +57,6 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def parse_json(body: bytes, model: type[Model]) -> Model:
-    """Raises InvalidArgumentError, OutOfRangeError naming the property."""
-    return validated(parse_content(body), model)
-
-
 def parse_content(body: bytes) -> Any:
     """Raises InvalidArgumentError."""
     try:

@@ -104,14 +104,12 @@ async def release(
     callidentifier: CallIdentifier,
 ) -> Response:
     content = await read_json(request, ReleaseRequest)
+    if content.operation == "EndCall":
+        await calls.release(client, callidentifier)
+        return succeeded()
     call = await calls.get(client, callidentifier)
-    match content.operation:
-        case "EndCall":
-            await calls.release(client, callidentifier)
-        case "Continue" if not call.state.is_terminal:
-            pass
-        case _:
-            raise RefusedError(Refusal.OPERATION)
+    if content.operation != "Continue" or call.state.is_terminal:
+        raise RefusedError(Refusal.OPERATION)
     return succeeded()
 
 

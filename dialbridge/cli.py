@@ -140,7 +140,7 @@ def export_cdr(
 
 @audit.command("export")
 def export_audit(start: StartOption, end: EndOption, config: ConfigOption = None) -> None:
-    """Write a JSON line for each download of a recording and top-up of a pool: when, by whom, of what."""
+    """Write a JSON line for each download, change of an enterprise, top-up and erasure: when, by whom."""
     from dialbridge.audit import export  # noqa: PLC0415
 
     start, end = _period(start, end)

@@ -39,11 +39,14 @@ def redis_in_reach() -> Iterator[None]:
     """Turns what a command meets at the settings or at Redis into one sentence and exit status 1."""
     from state.connection import UNREACHABLE  # noqa: PLC0415 - not each command needs Redis
     from state.pool import NoPoolError  # noqa: PLC0415
+    from state.vault import SealedError  # noqa: PLC0415
 
     try:
         yield
     except (ConfigurationError, NoPoolError) as error:
         fail(str(error))
+    except SealedError:
+        fail("privacy.keys has not the key that the enterprise's secrets are encrypted with")
     except UNREACHABLE as error:
         fail(f"Redis cannot be reached, or a file cannot be written: {error}")
 

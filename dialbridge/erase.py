@@ -25,7 +25,7 @@ class ErasureStatus(IntEnum):
 
     ERASED = 0
     NOT_NOW = 3
-    """A call is live, or its recording is still being stored: nothing of it was erased."""
+    """A call is live: nothing was erased. Or a recording is still being stored: the rest was erased."""
     UNKNOWN = 4
     """Nothing is kept of it."""
 
@@ -109,7 +109,6 @@ async def _erase(stores: _Stores, calls: Sequence[ErasableCall], *, detail: str 
             files[call.id] = stores.recordings.erase(call.id)
         except BlockingIOError as error:
             print(f"the call {call.id}: {error}", file=sys.stderr)
-            return ErasureStatus.NOT_NOW
     try:
         await stores.erasure.erase(files.keys())
     except LiveCallError as error:
@@ -117,7 +116,7 @@ async def _erase(stores: _Stores, calls: Sequence[ErasableCall], *, detail: str 
         return ErasureStatus.NOT_NOW
     for call_id, count in files.items():
         _say(call_id=call_id, files=count)
-    return ErasureStatus.ERASED
+    return ErasureStatus.ERASED if len(files) == len(calls) else ErasureStatus.NOT_NOW
 
 
 def _say(**what: object) -> None:

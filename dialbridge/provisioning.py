@@ -25,7 +25,7 @@ from state.audit import AuditLog
 from state.connection import connect
 from state.enterprises import ChangedMeanwhileError, EnterpriseState, EnterpriseStore
 from state.keys import Keys
-from state.vault import SealedError, Vault
+from state.vault import Vault
 
 enterprises = typer.Typer(help="Enterprises: who may place calls, and how.", no_args_is_help=True)
 members = typer.Typer(help="An enterprise's members: numbers that may be callers.", no_args_is_help=True)
@@ -102,7 +102,8 @@ def import_enterprises(file: File, config: ConfigOption = None) -> None:
 
     async def apply(provisioning: Provisioning) -> None:
         for enterprise, patch in patches.items():  # all of them before the first is written
-            provisioning.described(enterprise, patched(await _content(provisioning, enterprise), patch))
+            _, content = await _content(provisioning, enterprise)
+            provisioning.described(enterprise, patched(content, patch))
         for enterprise, patch in patches.items():
             await _merge(provisioning, enterprise, patch)
 
@@ -182,16 +183,18 @@ async def _all(provisioning: Provisioning) -> list[dict[str, Any]]:
     return [{"id": one.id, **content_of(one)} async for one in provisioning.all()]
 
 
-async def _content(provisioning: Provisioning, enterprise: str) -> dict[str, Any]:
-    """What there is of it; nothing for a new one."""
+async def _content(provisioning: Provisioning, enterprise: str) -> tuple[int, dict[str, Any]]:
+    """Its version and what there is of it; nothing for a new one."""
     try:
-        return content_of(await provisioning.get(enterprise), secrets=True)
+        found = await provisioning.get(enterprise)
     except UnknownError:
-        return {}
+        return 0, {}
+    return found.version, content_of(found, secrets=True)
 
 
 async def _merge(provisioning: Provisioning, enterprise: str, patch: dict[str, Any]) -> None:
-    await provisioning.replace(enterprise, patched(await _content(provisioning, enterprise), patch))
+    version, content = await _content(provisioning, enterprise)
+    await provisioning.replace(enterprise, patched(content, patch), version)
 
 
 def _run(config: Path | None, action: Callable[[Provisioning], Awaitable[T]]) -> T:
@@ -204,8 +207,6 @@ def _run(config: Path | None, action: Callable[[Provisioning], Awaitable[T]]) ->
         fail(str(error))
     except ChangedMeanwhileError:
         fail("somebody else has changed the enterprise meanwhile; try again")
-    except SealedError:
-        fail("privacy.keys has not the key that the enterprise's secrets are encrypted with")
 
 
 async def _with_provisioning(settings: Settings, action: Callable[[Provisioning], Awaitable[T]]) -> T:

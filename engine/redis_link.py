@@ -115,7 +115,7 @@ class RedisLink:
         self._loop.call_soon_threadsafe(self._enqueue, transition)
 
     def keep_findings(self, call: Call, findings: Findings) -> None:
-        """What is known of a live call so far; lost when Redis is away, as the next of it come soon."""
+        """What is known of a live call so far; lost when Redis is away: its next step tells it again."""
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._keep_found(call, findings), self._writers))
 
     def count_refusal(self, refusal: Refusal) -> None:

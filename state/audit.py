@@ -40,7 +40,7 @@ class AuditEntry(BaseModel):
     """The client's id; of a command, `command:` and the user's name."""
     enterprise_id: str
     subject: str
-    """The call's id, the enterprise's, or the top-up's reference."""
+    """The call's id, the enterprise's, the top-up's reference, or an erased number, masked."""
     correlator: str | None = None
     detail: str | None = None
 

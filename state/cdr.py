@@ -86,7 +86,10 @@ class CallDetailRecords:
     async def oldest(self) -> datetime | None:
         """When the first of those that are kept was written."""
         entries: Any = await self._redis.xrange(self._key, count=1)
-        return added_at(entries[0][0]) if entries else None
+        masked: Any = await self._redis.zrange(self._masked, 0, 0, withscores=True)
+        times = [added_at(entry_id) for entry_id, _ in entries]
+        times += [datetime.fromtimestamp(score / 1000, UTC) for _, score in masked]
+        return min(times, default=None)
 
 
 LOCK_LEASE = 30.0

@@ -48,16 +48,25 @@ class EnterpriseStore:
         self._keys = keys
         self._vault = vault
         self._save = load_script(redis, "save_enterprise")
+        self._kept: dict[str, tuple[list[str], Enterprise]] = {}
+        """As read last, with what it was read from."""
 
     async def get(self, enterprise_id: str) -> Enterprise | None:
         """Raises SealedError when the key that its secrets are encrypted with is not configured any more."""
-        fields: Any = await self._redis.hgetall(self._keys.enterprise(enterprise_id))
-        return self._read(enterprise_id, fields) if fields else None
+        names = ("profile", "state", "version")
+        fields: Any = await self._redis.hmget(self._keys.enterprise(enterprise_id), names)
+        if None in fields:
+            return None
+        kept = self._kept.get(enterprise_id)
+        if kept is None or kept[0] != fields:  # each request asks; validating a profile takes its time
+            kept = fields, self._read(enterprise_id, dict(zip(names, fields, strict=True)))
+            self._kept[enterprise_id] = kept
+        return kept[1]
 
-    async def all(self) -> AsyncIterator[Enterprise]:
-        """By id."""
+    async def all(self, *, after: str = "") -> AsyncIterator[Enterprise]:
+        """By id; `after`: behind that one."""
         ids: Any = await self._redis.smembers(self._keys.enterprises)
-        for enterprise_id in sorted(ids):
+        for enterprise_id in sorted(one for one in ids if one > after):
             if (enterprise := await self.get(enterprise_id)) is not None:
                 yield enterprise
 

@@ -79,15 +79,16 @@ class Erasure:
         await self._erase_dead_letters(call_ids)
         await self._erase_commands(call_ids)
         await self._erase_fingerprints(call_ids)
+        await self._uncount(call_ids)
         async for entry_id, record in self._cdrs():
             if record["id"] in call_ids:
-                await self._uncount(record["id"], _numbers(record))
                 await self._mask(entry_id, record)
 
     async def erase_number(self, number: str) -> None:
         """What belongs to no call and whose key names the number, such as counters."""
         async for key in self._redis.scan_iter(match=self._keys.naming(number), count=1000):
-            await self._redis.delete(key)
+            if number in key.split(":"):  # not a longer number that begins with it
+                await self._redis.delete(key)
 
     async def memberships(self, number: str) -> list[str]:
         """Ids of the enterprises whose member it is."""
@@ -154,17 +155,18 @@ class Erasure:
             if kept in call_ids:
                 await self._void_fingerprint(keys=[key])
 
-    async def _uncount(self, call_id: str, numbers: Collection[str]) -> None:
-        """Limits on how often a number calls and is called do not count the call any more."""
-        for number in numbers:
-            async for key in self._redis.scan_iter(match=self._keys.rates_naming(number), count=1000):
-                removal: Any = self._redis.zrem(key, call_id)
-                await removal
+    async def _uncount(self, call_ids: Collection[str]) -> None:
+        """Limits on how often numbers call and are called do not count the calls any more."""
+        if not call_ids:
+            return
+        async for key in self._redis.scan_iter(match=self._keys.rates, count=1000):
+            removal: Any = self._redis.zrem(key, *call_ids)
+            await removal
 
     async def _mask(self, entry_id: str, record: dict[str, Any]) -> None:
         kept = {name: value for name, value in record.items() if name not in ("digits", "recording_path")}
         text = json.dumps(kept, ensure_ascii=False)
-        for number in _numbers(record):
+        for number in sorted(_numbers(record), key=len, reverse=True):  # one may begin with another
             text = text.replace(number, mask_number(number))
         await self._mask_cdr(
             keys=[self._keys.cdrs, self._keys.cdrs_masked],

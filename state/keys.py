@@ -88,6 +88,11 @@ class Keys:
         """sorted set: ids of the last `seconds`' calls of `subject`, by time (ms, the server's clock)."""
         return f"{self.root}rate:{seconds}:{':'.join(subject)}"
 
+    @property
+    def rates(self) -> str:
+        """pattern of all those."""
+        return f"{self.root}rate:*"
+
     def pool(self, enterprise_id: str) -> str:
         """hash: an enterprise's minutes, in seconds: balance, reserved of it, last renewal, settings."""
         return f"{self.root}enterprise:{enterprise_id}:pool"
@@ -123,10 +128,6 @@ class Keys:
     def idempotencies(self) -> str:
         """pattern of all those."""
         return f"{self.root}idempotency:*"
-
-    def rates_naming(self, number: str) -> str:
-        """pattern of all `rate` keys of a phone number."""
-        return f"{self.root}rate:*{number}*"
 
     def naming(self, number: str) -> str:
         """pattern of all keys whose names contain a phone number."""

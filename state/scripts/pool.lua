@@ -32,7 +32,8 @@ local function book(root, enterprise, kind, reference, seconds)
   redis.call('XADD', ledger, '*', 'kind', kind, 'reference', reference, 'seconds', seconds, 'balance', balance)
   local kept = redis.call('HMGET', pool, 'low_water', 'low')
   local low_water = tonumber(kept[1] or '')
-  if low_water and balance < low_water and seconds < 0 and kept[2] ~= '1' then
+  -- What expires makes room for the month's minutes, which come in the same step.
+  if low_water and balance < low_water and seconds < 0 and kind ~= 'expiry' and kept[2] ~= '1' then
     redis.call('HSET', pool, 'low', '1')
     redis.call('XADD', root .. 'pool:alarms', '*', 'enterprise_id', enterprise, 'balance', balance, 'low_water', low_water)
   elseif not low_water or balance >= low_water then

@@ -262,6 +262,15 @@ async def test_a_months_minutes_come_once_and_what_is_left_of_them_expires(pools
     ]
 
 
+async def test_what_expires_raises_no_alarm_as_the_new_minutes_come_with_it(
+    pools: MinutePools, redis: Redis, keys: Keys
+) -> None:
+    pool = PoolSettings(monthly_minutes=100, low_water_minutes=20)
+    await pools.show("acme", pool, NOVEMBER)
+    assert not (await pools.show("acme", pool, DECEMBER)).is_low
+    assert await alarms(redis, keys) == []
+
+
 async def test_with_carry_over_every_month_adds_its_minutes(pools: MinutePools) -> None:
     pool = PoolSettings(monthly_minutes=1, carry_over=True)
     await pools.show("acme", pool, NOVEMBER)
